@@ -1,0 +1,3 @@
+"""convviz: see convolution, one number at a time."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What layers are and what they do: numpy only, no Qt, no torch."""

@@ -1,0 +1,1 @@
+"""The Lab: step a window across a grid with every number live."""
