@@ -1,0 +1,126 @@
+"""Numbers as people read and type them: one cell, or a whole grid as a spreadsheet copies it."""
+
+import csv
+import math
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grid = NDArray[np.float64]
+
+LARGEST = 1e12
+"""The largest magnitude that can be typed: sums of products of such numbers stay far from overflow."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
+_ACCEPTED = "Write a number such as 3, −0.5, 2e−3 or 1/3."
+_TABLE_ACCEPTED = "Rows of numbers separated by tabs, semicolons, commas or spaces are accepted."
+
+
+class NumberError(ValueError):
+    """Text that is not a number or a table of numbers; the message says what was wrong and what is accepted."""
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """Return `value` as a person would write it, with U+2212 for minus and no trailing zeros.
+
+    Whole numbers below a million are exact. Others get `digits` significant digits (2 or more), one fewer below 1, where
+    the leading zero takes its place; below 0.001 and from a million on they get an exponent: "1.23e−5", "1e7".
+    """
+    value = float(value)
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size < 1e6 and size == int(size):
+        text = str(int(size))
+    elif 1e-3 <= size < 1:
+        text = f"{size:.{digits - 1}g}"
+    elif 1 <= size < 1e6:
+        text = f"{size:.{max(0, digits - len(str(int(size))))}f}"
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+    else:
+        mantissa, exponent = f"{size:.{digits - 1 if size > 1 else digits - 2}e}".split("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        text = f"{mantissa}e{int(exponent)}".replace("-", "−")
+    return "−" + text if value < 0 else text
+
+
+def parse_number(text: str) -> float:
+    """Return the number that `text` spells: "3", "−0.5", "2e-3", "1/3", with a decimal point or a decimal comma.
+
+    ASCII minus and U+2212 are both understood, and space around the number is ignored. Raises NumberError for anything
+    else, for NaN and infinity, and beyond `LARGEST`.
+    """
+    plain = text.strip().replace("−", "-")
+    if not plain:
+        raise NumberError(f"There is no number. {_ACCEPTED}")
+    parts = [part.strip() for part in plain.split("/")]
+    if len(parts) > 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise NumberError(f"{_quote(text)} is not a number. {_ACCEPTED}")
+    value, *divisors = (float(part.replace(",", ".")) for part in parts)
+    for divisor in divisors:
+        if divisor == 0:
+            raise NumberError(f"{_quote(text)} divides by zero. {_ACCEPTED}")
+        value /= divisor
+    if not abs(value) <= LARGEST:
+        raise NumberError(f"{_quote(text)} is too large. Numbers from −1e12 to 1e12 are accepted.")
+    return value
+
+
+def format_table(array_HW: NDArray[np.number]) -> str:
+    """Return an `(H, W)` array as tab-separated lines that a spreadsheet reads and `parse_table` restores exactly."""
+    return "\n".join(
+        "\t".join(repr(value).removesuffix(".0") for value in row) for row in array_HW.astype(np.float64).tolist()
+    )
+
+
+def parse_table(text: str, max_size: tuple[int, int]) -> Grid:
+    """Return the table of numbers in `text` as an `(H, W)` array, H and W at least 1 and at most `max_size`.
+
+    Cells are separated by tabs; where there is none by semicolons, else by commas, else by spaces. A comma is a decimal
+    comma wherever it does not separate. Quoted cells and Windows line ends are understood, every cell is read by
+    `parse_number`, and line ends after the last row are ignored. Raises NumberError, naming row and column (both count
+    from 0, as on the rulers), for ragged rows, empty cells, anything not a number, and tables larger than `max_size`.
+    """
+    lines = text.rstrip().splitlines()
+    if not lines:
+        raise NumberError(f"There are no numbers. {_TABLE_ACCEPTED}")
+    separator = next((mark for mark in "\t;," if mark in text), " ")
+    if separator == " ":
+        lines = [" ".join(line.split()) for line in lines]
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    except csv.Error:
+        raise NumberError(f"The text is not a table of numbers. {_TABLE_ACCEPTED}") from None
+
+    height, width = len(rows), len(rows[0])
+    if height > max_size[0] or width > max_size[1]:
+        raise NumberError(
+            f"The table has {height} rows and {width} columns; "
+            f"at most {max_size[0]} rows and {max_size[1]} columns are accepted."
+        )
+    table = np.empty((height, width))
+    known: dict[str, float] = {}
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise NumberError(
+                f"Row {i} has {len(row)} cells and row 0 has {width} (rows count from 0). "
+                "Rows of the same length are accepted."
+            )
+        for j, cell in enumerate(row):
+            value = known.get(cell)
+            if value is None:
+                try:
+                    value = known[cell] = parse_number(cell)
+                except NumberError as error:
+                    raise NumberError(f"Row {i}, column {j} (both count from 0): {error}") from None
+            table[i, j] = value
+    return table
+
+
+def _quote(text: str) -> str:
+    """Return `text` in quotation marks, on one line and cut to a length that fits a message."""
+    shown = " ".join(text.split())
+    return f"“{shown}”" if len(shown) <= 24 else f"“{shown[:23]}…”"
