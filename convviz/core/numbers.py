@@ -12,7 +12,7 @@ Grid = NDArray[np.float64]
 LARGEST = 1e12
 """The largest magnitude that can be typed: sums of products of such numbers stay far from overflow."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ACCEPTED = "Write a number such as 3, −0.5, 2e−3 or 1/3."
 _TABLE_ACCEPTED = "Rows of numbers separated by tabs, semicolons, commas or spaces are accepted."
 
@@ -24,8 +24,8 @@ class NumberError(ValueError):
 def format_number(value: float, digits: int = 4) -> str:
     """Return `value` as a person would write it, with U+2212 for minus and no trailing zeros.
 
-    Whole numbers below a million are exact. Others get `digits` significant digits (2 or more), one fewer below 1, where
-    the leading zero takes its place; below 0.001 and from a million on they get an exponent: "1.23e−5", "1e7".
+    Whole numbers below a million are exact. Others get `digits` significant digits (2 or more), one fewer below 1,
+    where the leading zero takes its place; below 0.001 and from a million on they get an exponent: "1.23e−5", "1e7".
     """
     value = float(value)
     if not math.isfinite(value):
@@ -35,7 +35,7 @@ def format_number(value: float, digits: int = 4) -> str:
         text = str(int(size))
     elif 1e-3 <= size < 1:
         text = f"{size:.{digits - 1}g}"
-    elif 1 <= size < 1e6:
+    elif 1 <= size < 999_999.5:
         text = f"{size:.{max(0, digits - len(str(int(size))))}f}"
         if "." in text:
             text = text.rstrip("0").rstrip(".")
@@ -55,15 +55,16 @@ def parse_number(text: str) -> float:
     """
     plain = text.strip().replace("−", "-")
     if not plain:
-        raise NumberError(f"There is no number. {_ACCEPTED}")
-    parts = [part.strip() for part in plain.split("/")]
-    if len(parts) > 2 or not all(_NUMBER.fullmatch(part) for part in parts):
-        raise NumberError(f"{_quote(text)} is not a number. {_ACCEPTED}")
-    value, *divisors = (float(part.replace(",", ".")) for part in parts)
-    for divisor in divisors:
-        if divisor == 0:
-            raise NumberError(f"{_quote(text)} divides by zero. {_ACCEPTED}")
-        value /= divisor
+        raise NumberError(f"The cell is empty. {_ACCEPTED}")
+    values = []
+    for part in plain.split("/", 1):
+        if not _NUMBER.fullmatch(part.strip()):
+            raise NumberError(f"{_quote(text)} is not a number. {_ACCEPTED}")
+        values.append(float(part.replace(",", ".")))
+    value, divisor = values if len(values) == 2 else (values[0], 1.0)
+    if divisor == 0:
+        raise NumberError(f"{_quote(text)} divides by zero. {_ACCEPTED}")
+    value /= divisor
     if not abs(value) <= LARGEST:
         raise NumberError(f"{_quote(text)} is too large. Numbers from −1e12 to 1e12 are accepted.")
     return value
@@ -84,39 +85,34 @@ def parse_table(text: str, max_size: tuple[int, int]) -> Grid:
     `parse_number`, and line ends after the last row are ignored. Raises NumberError, naming row and column (both count
     from 0, as on the rulers), for ragged rows, empty cells, anything not a number, and tables larger than `max_size`.
     """
-    lines = text.rstrip().splitlines()
+    lines = text.rstrip("\r\n ").splitlines()
     if not lines:
         raise NumberError(f"There are no numbers. {_TABLE_ACCEPTED}")
     separator = next((mark for mark in "\t;," if mark in text), " ")
     if separator == " ":
         lines = [" ".join(line.split()) for line in lines]
     try:
-        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    except csv.Error:
+        rows = list(csv.reader((line + "\n" for line in lines), delimiter=separator, skipinitialspace=True))
+    except csv.Error:  # a cell longer than csv's limit
         raise NumberError(f"The text is not a table of numbers. {_TABLE_ACCEPTED}") from None
 
     height, width = len(rows), len(rows[0])
     if height > max_size[0] or width > max_size[1]:
         raise NumberError(
-            f"The table has {height} rows and {width} columns; "
-            f"at most {max_size[0]} rows and {max_size[1]} columns are accepted."
+            f"The table is {height}×{width} (rows × columns). Up to {max_size[0]}×{max_size[1]} is accepted."
         )
     table = np.empty((height, width))
-    known: dict[str, float] = {}
     for i, row in enumerate(rows):
         if len(row) != width:
             raise NumberError(
-                f"Row {i} has {len(row)} cells and row 0 has {width} (rows count from 0). "
-                "Rows of the same length are accepted."
+                f"Row {i} (rows count from 0) has length {len(row)}, row 0 has length {width}. "
+                "Rows of one length are accepted."
             )
         for j, cell in enumerate(row):
-            value = known.get(cell)
-            if value is None:
-                try:
-                    value = known[cell] = parse_number(cell)
-                except NumberError as error:
-                    raise NumberError(f"Row {i}, column {j} (both count from 0): {error}") from None
-            table[i, j] = value
+            try:
+                table[i, j] = parse_number(cell)
+            except NumberError as error:
+                raise NumberError(f"Row {i}, column {j} (both count from 0): {error}") from None
     return table
 
 
