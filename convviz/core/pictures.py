@@ -71,10 +71,10 @@ def _load(stream: BinaryIO, name: str, size: tuple[int, int] | None, mode: str, 
             raise PictureError(f"{name} has too many pixels ({width} × {height}). {_ACCEPTED}")
         try:
             image.load()
-            image = _plain(_upright(image))
+            plain = _plain(_upright(image))
         except Exception:  # whatever the bytes made the decoders raise
             raise PictureError(f"{name} is damaged or incomplete. {_ACCEPTED}") from None
-    return _grid(image, size, mode, max_side)
+    return _grid(plain, size, mode, max_side)
 
 
 def _upright(image: Image.Image) -> Image.Image:
