@@ -85,9 +85,9 @@ def parse_table(text: str, max_size: tuple[int, int]) -> Grid:
     `parse_number`, and line ends after the last row are ignored. Raises NumberError, naming row and column (both count
     from 0, as on the rulers), for ragged rows, empty cells, anything not a number, and tables larger than `max_size`.
     """
-    lines = text.rstrip("\r\n ").splitlines()
-    if not lines:
+    if not text.strip():
         raise NumberError(f"There are no numbers. {_TABLE_ACCEPTED}")
+    lines = text.rstrip("\r\n ").splitlines()
     separator = next((mark for mark in "\t;," if mark in text), " ")
     if separator == " ":
         lines = [" ".join(line.split()) for line in lines]

@@ -150,6 +150,7 @@ def test_parse_table_reads_what_spreadsheets_and_people_write(text: str, table: 
     [
         ("", "There are no numbers. Rows of numbers separated by tabs"),
         (" \r\n\r\n", "There are no numbers"),
+        ("\x1f", "There are no numbers"),
         ("1\t2\n3", r"Row 1 \(rows count from 0\) has length 1, row 0 has length 2. Rows of one length are accepted"),
         ("1\t2\n\n3\t4", "Row 1 .* has length 0"),
         ("1\t2\n3\t", r"Row 1, column 1 \(both count from 0\): The cell is empty"),
