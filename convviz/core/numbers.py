@@ -57,8 +57,8 @@ def parse_number(text: str) -> float:
     if not plain:
         raise NumberError(f"The cell is empty. {_ACCEPTED}")
     values = []
-    for part in plain.split("/", 1):
-        if not _NUMBER.fullmatch(part.strip()):
+    for part in map(str.strip, plain.split("/", 1)):
+        if not _NUMBER.fullmatch(part):
             raise NumberError(f"{_quote(text)} is not a number. {_ACCEPTED}")
         values.append(float(part.replace(",", ".")))
     value, divisor = values if len(values) == 2 else (values[0], 1.0)

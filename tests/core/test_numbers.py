@@ -71,6 +71,7 @@ def test_format_number_is_short_and_reads_back_close(value: float) -> None:
         ("2E−3", 0.002),
         ("1/3", 1 / 3),
         ("−1 / 4", -0.25),
+        ("1\x1f/2", 0.5),
         ("1e12", 1e12),
     ],
 )
