@@ -1,14 +1,11 @@
 """What the program remembers from one start to the next, in a readable INI file."""
 
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import get_args
 
 from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
-ThemeMode = Literal["system", "light", "dark"]
-
-SMALLEST_SCALE: Final = 0.75
-LARGEST_SCALE: Final = 3.0
+from convviz.ui.theme import MAX_SCALE, MIN_SCALE, Mode
 
 
 class Settings:
@@ -33,13 +30,13 @@ class Settings:
         self._file.sync()
 
     @property
-    def theme(self) -> ThemeMode:
+    def theme(self) -> Mode:
         """Which theme to use; the system's unless chosen."""
         text = self._text("theme")
-        return next((mode for mode in get_args(ThemeMode) if mode == text), "system")
+        return next((mode for mode in get_args(Mode) if mode == text), "system")
 
     @theme.setter
-    def theme(self, mode: ThemeMode) -> None:
+    def theme(self, mode: Mode) -> None:
         self._file.setValue("theme", mode)
 
     @property
@@ -49,7 +46,7 @@ class Settings:
             scale = float(self._text("scale"))
         except ValueError:
             return 1.0
-        return scale if SMALLEST_SCALE <= scale <= LARGEST_SCALE else 1.0
+        return scale if MIN_SCALE <= scale <= MAX_SCALE else 1.0
 
     @scale.setter
     def scale(self, scale: float) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QByteArray
 
-from convviz.ui.settings import Settings, ThemeMode
+from convviz.ui.settings import Settings
+from convviz.ui.theme import MAX_SCALE, MIN_SCALE, Mode
 
 DAMAGED = {
     "missing": None,
@@ -50,7 +51,7 @@ def test_a_file_that_cannot_be_written_still_gives_settings(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["system", "light", "dark"])
-def test_everything_comes_back(path: Path, tmp_path: Path, mode: ThemeMode) -> None:
+def test_everything_comes_back(path: Path, tmp_path: Path, mode: Mode) -> None:
     settings = Settings(path)
     settings.theme = mode
     settings.scale = 1.25
@@ -69,7 +70,7 @@ def test_everything_comes_back(path: Path, tmp_path: Path, mode: ThemeMode) -> N
     assert again.last_folder == tmp_path
 
 
-@given(scale=st.floats(0.75, 3.0))
+@given(scale=st.floats(MIN_SCALE, MAX_SCALE))
 def test_any_scale_in_range_comes_back_exactly(tmp_path_factory: pytest.TempPathFactory, scale: float) -> None:
     path = tmp_path_factory.getbasetemp() / "scale.ini"
     settings = Settings(path)
