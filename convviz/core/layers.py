@@ -6,9 +6,12 @@ Arrays are (C, H, W). float32 stays float32; everything else is computed in floa
 from __future__ import annotations
 
 import dataclasses
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ from convviz.core.explain import (
 )
 from convviz.core.window import (
     Axis,
+    BoolArray,
     IntArray,
     PaddingMode,
     Pair,
@@ -45,102 +49,123 @@ Indices: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 BLOCK_BYTES = 1 << 20
 """A convolution unrolls the input in blocks of about this size, which stay in the processor's cache."""
 
-NUMPY_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+NUMPY_PADDING_MODES: Final[dict[PaddingMode, Literal["reflect", "edge", "wrap"]]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+
+AXIS_NAMES = ("height", "width")
 
 
-class Layer(Protocol):
-    """What every layer can do. A pointwise layer is a window of one cell."""
+class Layer(ABC):
+    """A window that moves over the input, one output cell a position; immutable.
 
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases, counted."""
+    Wherever an input or its shape is given, `ShapeError` says that it does not fit the layer.
+    """
 
-    def output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """Return the output's (C, H, W); `ShapeError` if the input does not fit."""
+    _padding_value: ClassVar[float] = 0.0
 
-    def multiply_adds(self, input_shape: Sequence[int]) -> int:
-        """Return how many products of a weight and an input a forward pass adds up; 0 for a layer without weights."""
-
-    def axes(self, input_shape: Sequence[int]) -> Axes:
-        """Return the window's vertical and horizontal axis."""
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input with its padding as the window reads it."""
-
-    def forward(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the output of `x` (C, H, W)."""
-
-    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
-
-    def explain(self, x: npt.ArrayLike, position: Position) -> Explanation:
-        """Take the output cell `position` (c, i, j) apart."""
-
-
-class _Window:
-    """What layers with a moving window share."""
-
+    @abstractmethod
     def _axes(self, height: int, width: int) -> Axes:
-        raise NotImplementedError
+        """Return the window's vertical and horizontal axis."""
 
     def _output_channels(self, channels: int) -> int:
         return channels
 
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases, counted."""
+        return 0
+
+    def multiply_adds(self, input_shape: Sequence[int]) -> int:
+        """Return how many products of a weight and an input a forward pass sums up; 0 for a layer without weights."""
+        self.axes(input_shape)
+        return 0
+
     def axes(self, input_shape: Sequence[int]) -> Axes:
         """Return the vertical and horizontal axis of the window over an input of this shape (C, H, W)."""
-        channels, height, width = _checked_shape(input_shape)
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            shape = _times(input_shape) or "a single number"
+            raise ShapeError(f"The input is {shape}; it must be channels × height × width, each at least 1.")
+        channels, height, width = input_shape
         self._output_channels(channels)
         return self._axes(height, width)
 
     def output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """Return the output's (C, H, W); `ShapeError` if the input does not fit."""
+        """Return the output's (C, H, W)."""
         rows, cols = self.axes(input_shape)
         return self._output_channels(input_shape[0]), rows.output_size, cols.output_size
 
-    def _cell(self, x: npt.ArrayLike, position: Position) -> tuple[FloatArray, Axes, dict[str, Any]]:
-        """Return the input, the axes and what all explanations of `position` share."""
-        array = np.asarray(x)
-        axes = rows, cols = self.axes(array.shape)
+    def padded(self, x: npt.ArrayLike) -> FloatArray:
+        """Return the input with its padding as the window reads it, (C, top + H + bottom, left + W + right).
+
+        Cells beyond it, which the last windows of `ceil_mode` reach, are neither input nor padding. Without padding
+        this is the input itself, not a copy.
+        """
+        array = _floating(x)
+        rows, cols = self.axes(array.shape)
+        sides = ((0, 0), (rows.pad_before, rows.pad_after), (cols.pad_before, cols.pad_after))
+        if not any(map(any, sides)):
+            return array
+        if rows.padding_mode == "zeros":
+            return np.pad(array, sides, constant_values=self._padding_value)
+        return np.pad(array, sides, NUMPY_PADDING_MODES[rows.padding_mode])
+
+    @abstractmethod
+    def forward(self, x: npt.ArrayLike) -> FloatArray:
+        """Return the output of `x`."""
+
+    @abstractmethod
+    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
+        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
+
+    @abstractmethod
+    def explain(self, x: npt.ArrayLike, position: Position) -> Explanation:
+        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
+
+    def _read(self, array: npt.NDArray[Any], source_rows: IntArray, source_cols: IntArray) -> FloatArray:
+        """Return a copy of `array` at the open mesh of the two index arrays, the padding value where one is −1."""
+        source_rows = source_rows[(...,) + (None,) * source_cols.ndim]
+        values = _floating(array[:, source_rows, source_cols])
+        outside = (source_rows < 0) | (source_cols < 0)
+        if outside.any():
+            values[:, outside] = self._padding_value
+        return values
+
+    def _windows_at(self, array: npt.NDArray[Any], rows: Indices, cols: Indices) -> FloatArray:
+        """Return what the named outputs read, (C, len(rows), kh, len(cols), kw)."""
+        row_axis, col_axis = self.axes(array.shape)
+        row_sources = row_axis.source_of(row_axis.taps_at(_positions(rows, row_axis)))
+        col_sources = col_axis.source_of(col_axis.taps_at(_positions(cols, col_axis)))
+        return self._read(array, row_sources, col_sources)
+
+    def _window(self, array: npt.NDArray[Any], channels: range, position: Position) -> dict[str, Any]:
+        """Return the part that all explanations share, with the values of these input channels in float64."""
+        rows, cols = self.axes(array.shape)
         shape = (self._output_channels(array.shape[0]), rows.output_size, cols.output_size)
         if len(position) != 3 or not all(0 <= at < size for at, size in zip(position, shape, strict=True)):
             raise IndexError(f"There is no cell {tuple(position)} in an output of {_times(shape)}.")
         row_taps, col_taps = rows.taps_at(position[1]), cols.taps_at(position[2])
-        outside_rows = (row_taps < 0) | (row_taps >= rows.size)
-        outside_cols = (col_taps < 0) | (col_taps >= cols.size)
-        return (
-            array,
-            axes,
-            {
-                "position": position,
-                "rows": row_taps,
-                "cols": col_taps,
-                "source_rows": rows.source_of(row_taps),
-                "source_cols": cols.source_of(col_taps),
-                "is_padding": outside_rows[:, None] | outside_cols,
-            },
-        )
-
-
-class _Weightless:
-    """What layers without parameters share."""
-
-    @property
-    def num_parameters(self) -> int:
-        """0: nothing is learnt."""
-        return 0
-
-    def multiply_adds(self, input_shape: Sequence[int]) -> int:
-        """Return 0: there are no weights to multiply with."""
-        _checked_shape(input_shape)
-        return 0
+        row_sources, col_sources = rows.source_of(row_taps), cols.source_of(col_taps)
+        values = self._read(array[channels.start : channels.stop], row_sources, col_sources)
+        return {
+            "position": position,
+            "rows": row_taps,
+            "cols": col_taps,
+            "source_rows": row_sources,
+            "source_cols": col_sources,
+            "is_padding": ~(rows.is_inside(row_taps)[:, None] & cols.is_inside(col_taps)),
+            "values": values.astype(np.float64, copy=False),
+        }
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Conv2d(_Window):
+class Conv2d(Layer):
     """Cross-correlation as in `torch.nn.Conv2d`; with `flip` the kernel is turned by 180°: a true convolution.
 
-    `weight` is (out_channels, in_channels / groups, kh, kw), all zeros if not given; `bias` is (out_channels,), None for
-    none. Both are copied and read-only. `padding` is one int, a pair (vertical, horizontal), "same" or "valid".
+    `weight` is (out_channels, in_channels / groups, kh, kw), all zeros if not given; `bias` is (out_channels,), None
+    for none. Both are copied and read-only. `padding` is one int, a pair (vertical, horizontal), "same" or "valid".
 
     Raises:
         ShapeError: the arguments do not go together.
@@ -189,10 +214,12 @@ class Conv2d(_Window):
         )
         if self.padding == "same" and self.stride != (1, 1):
             raise ShapeError(f'padding "same" needs stride 1, but the stride is {_times(self.stride)}.')
-        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            if channels % self.groups:
-                fitting = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
-                raise ShapeError(f"groups = {self.groups} does not divide {name} = {channels}; {fitting} would.")
+        common = math.gcd(self.in_channels, self.out_channels)
+        if common % self.groups:
+            raise ShapeError(
+                f"groups is {self.groups}, but it must divide in_channels {self.in_channels} and out_channels "
+                f"{self.out_channels}; any divisor of {common} would fit."
+            )
         weight_shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         _assign(
             self,
@@ -250,9 +277,9 @@ class Conv2d(_Window):
 
     def _axes(self, height: int, width: int) -> Axes:
         vertical, horizontal = (
-            Axis(size, k, s, d, before, after, padding_mode=self.padding_mode, name=name)
+            _axis(size, k, s, d, before, after, padding_mode=self.padding_mode, name=name)
             for name, size, k, s, d, (before, after) in zip(
-                ("height", "width"),
+                AXIS_NAMES,
                 (height, width),
                 self.kernel_size,
                 self.stride,
@@ -262,12 +289,6 @@ class Conv2d(_Window):
             )
         )
         return vertical, horizontal
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input with its padding, (C, top + H + bottom, left + W + right)."""
-        array = _floating(x)
-        rows, cols = self.axes(array.shape)
-        return _pad(array, rows, cols, NUMPY_PADDING_MODES[self.padding_mode])
 
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
@@ -302,38 +323,35 @@ class Conv2d(_Window):
     @np.errstate(invalid="ignore", over="ignore")
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the named output rows × columns, (out_channels, len(rows), len(cols))."""
-        array = np.asarray(x)
-        windows = _windows_at(array, self.axes(array.shape), rows, cols, 0.0)
-        grouped = windows.reshape(self.groups, -1, *windows.shape[1:])
+        windows = self._windows_at(np.asarray(x), rows, cols)
+        windows_of_group = windows.reshape(self.groups, self.weight.shape[1], *windows.shape[1:])
         kernels = self.applied_weight.astype(windows.dtype, copy=False)
-        kernels = kernels.reshape(self.groups, -1, *self.weight.shape[1:])
-        output = np.stack(
+        kernels_of_group = kernels.reshape(self.groups, -1, *kernels.shape[1:])
+        output = np.concatenate(
             [
-                np.tensordot(kernel, window, ((1, 2, 3), (0, 2, 4)))
-                for kernel, window in zip(kernels, grouped, strict=True)
+                np.tensordot(group_kernels, group_windows, ((1, 2, 3), (0, 2, 4)))
+                for group_kernels, group_windows in zip(kernels_of_group, windows_of_group, strict=True)
             ]
-        ).reshape(self.out_channels, *windows.shape[1:4:2])
+        )
         if self.bias is not None:
-            output += self.bias.astype(windows.dtype)[:, None, None]
+            output += self.bias.astype(output.dtype)[:, None, None]
         return output
 
     @np.errstate(invalid="ignore", over="ignore")
     def explain(self, x: npt.ArrayLike, position: Position) -> ConvExplanation:
-        """Take the output cell `position` (c, i, j) apart."""
-        array, _, common = self._cell(x, position)
+        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
         channels_read = self.weight.shape[1]
-        group = position[0] // (self.out_channels // self.groups)
-        channels = range(group * channels_read, (group + 1) * channels_read)
-        values = _read(array[channels.start : channels.stop], common["source_rows"], common["source_cols"], 0.0)
-        weights = self.applied_weight[position[0]]
+        first = position[0] // (self.out_channels // self.groups) * channels_read
+        channels = range(first, first + channels_read)
+        window = self._window(np.asarray(x), channels, position)
+        values, weights = window["values"], self.applied_weight[position[0]].astype(np.float64, copy=False)
         products = values * weights
         channel_sums = products.sum(axis=(1, 2))
         total = float(channel_sums.sum())
         bias = 0.0 if self.bias is None else float(self.bias[position[0]])
-        value_norm, weight_norm = float(np.linalg.norm(values.ravel())), float(np.linalg.norm(weights.ravel()))
+        value_norm, weight_norm = float(np.linalg.norm(values)), float(np.linalg.norm(weights))
         return ConvExplanation(
-            **common,
-            values=values,
+            **window,
             result=total + bias,
             input_channels=channels,
             weights=weights,
@@ -347,7 +365,7 @@ class Conv2d(_Window):
         )
 
 
-class _Pool(_Window, _Weightless):
+class _Pool(Layer):
     """What max and average pooling share."""
 
     kernel_size: Pair
@@ -363,25 +381,30 @@ class _Pool(_Window, _Weightless):
         ceil_mode: bool,
     ) -> None:
         kernel = pair(kernel_size, "kernel_size")
-        _assign(
-            self,
-            kernel_size=kernel,
-            stride=kernel if stride is None else pair(stride, "stride"),
-            padding=pair(padding, "padding", least=0),
-            ceil_mode=bool(ceil_mode),
-        )
-        for name, size, pad in zip(("height", "width"), self.kernel_size, self.padding, strict=True):
+        pads = pair(padding, "padding", least=0)
+        for name, size, pad in zip(AXIS_NAMES, kernel, pads, strict=True):
             most = max_padding(1, kernel_size=size)
             if pad > most:
                 raise ShapeError(
                     f"{name}: pooling padding {pad} is more than half the kernel size {size}; at most {most} would fit."
                 )
+        _assign(
+            self,
+            kernel_size=kernel,
+            stride=kernel if stride is None else pair(stride, "stride"),
+            padding=pads,
+            ceil_mode=bool(ceil_mode),
+        )
 
-    def _axes(self, height: int, width: int, dilation: Pair = (1, 1)) -> Axes:
+    @property
+    def _dilation(self) -> Pair:
+        return 1, 1
+
+    def _axes(self, height: int, width: int) -> Axes:
         vertical, horizontal = (
-            Axis(size, k, s, d, pad, pad, self.ceil_mode, name=name)
+            _axis(size, k, s, d, pad, pad, self.ceil_mode, name=name)
             for name, size, k, s, d, pad in zip(
-                ("height", "width"), (height, width), self.kernel_size, self.stride, dilation, self.padding, strict=True
+                AXIS_NAMES, (height, width), self.kernel_size, self.stride, self._dilation, self.padding, strict=True
             )
         )
         return vertical, horizontal
@@ -403,6 +426,8 @@ class MaxPool2d(_Pool):
     return_indices: bool
     ceil_mode: bool
 
+    _padding_value: ClassVar[float] = -np.inf
+
     def __init__(  # noqa: PLR0917 - torch.nn's own argument list
         self,
         kernel_size: int | Sequence[int],
@@ -415,30 +440,26 @@ class MaxPool2d(_Pool):
         self._assign_window(kernel_size, stride, padding, ceil_mode)
         _assign(self, dilation=pair(dilation, "dilation"), return_indices=bool(return_indices))
 
-    def _axes(self, height: int, width: int, dilation: Pair | None = None) -> Axes:
-        return super()._axes(height, width, dilation or self.dilation)
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input framed by −∞; cells that `ceil_mode` windows reach beyond that are not part of it."""
-        array = _floating(x)
-        return _pad(array, *self.axes(array.shape), "constant", -np.inf)
+    @property
+    def _dilation(self) -> Pair:
+        return self.dilation
 
     def forward(self, x: npt.ArrayLike) -> FloatArray | Any:
         """Return the maxima (C, H, W), or the pair (maxima, indices) if `return_indices`.
 
-        The return type names `Any` because a type checker cannot follow the field.
+        The type names `Any` because a type checker cannot see which of the two it is.
         """
-        return self.forward_with_indices(x) if self.return_indices else self._maxima(_floating(x))
-
-    def _maxima(self, array: FloatArray) -> FloatArray:
+        if self.return_indices:
+            return self.forward_with_indices(x)
+        array = _floating(x)
         rows, cols = self.axes(array.shape)
-        return _along_columns(np.maximum, _along_rows(np.maximum, array, rows, -np.inf), cols, -np.inf)
+        return _accumulate(np.maximum, _accumulate(np.maximum, array, rows, 1, -np.inf), cols, 2, -np.inf)
 
     def forward_with_indices(self, x: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
         """Return the maxima and the flat index row · W + column of each in its input channel, both (C, H, W).
 
         Ties and NaN as in torch on the CPU: the first of the greatest wins, or the last NaN. In a window that lies in
-        the padding altogether the maximum is −∞ and the index has no meaning (it is torch's).
+        the padding altogether the maximum is −∞ and the index, which means nothing, is torch's.
         """
         array = _floating(x)
         rows, cols = self.axes(array.shape)
@@ -446,33 +467,21 @@ class MaxPool2d(_Pool):
             starts + -(np.minimum(starts, 0) // axis.dilation) * axis.dilation
             for axis, starts in ((rows, rows.taps[:, 0]), (cols, cols.taps[:, 0]))
         )
-        shape = (array.shape[0], rows.output_size, cols.output_size)
-        indices = np.broadcast_to(first_rows[:, None] * cols.size + first_cols, shape).copy()
-        maxima = np.full(shape, -np.inf, dtype=array.dtype)
         input_indices = np.arange(rows.size * cols.size).reshape(rows.size, cols.size)
-        for a in range(rows.kernel_size):
-            for b in range(cols.kernel_size):
-                (out_rows, in_rows), (out_cols, in_cols) = rows.reach(a), cols.reach(b)
-                values, best = array[:, in_rows, in_cols], maxima[:, out_rows, out_cols]
-                wins = (values > best) | np.isnan(values)
-                np.copyto(best, values, where=wins)
-                np.copyto(indices[:, out_rows, out_cols], input_indices[in_rows, in_cols], where=wins)
-        return maxima, indices
+        row_maxima, row_indices = _choose(array, input_indices, cols, 2, first_cols)
+        return _choose(row_maxima, row_indices, rows, 1, first_rows[:, None] * cols.size + first_cols)
 
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the maxima of the named output rows × columns, (C, len(rows), len(cols))."""
-        array = np.asarray(x)
-        maxima: FloatArray = _windows_at(array, self.axes(array.shape), rows, cols, -np.inf).max(axis=(2, 4))
+        maxima: FloatArray = self._windows_at(np.asarray(x), rows, cols).max(axis=(2, 4))
         return maxima
 
     def explain(self, x: npt.ArrayLike, position: Position) -> MaxExplanation:
-        """Take the output cell `position` (c, i, j) apart."""
-        array, _, common = self._cell(x, position)
-        channel = array[position[0] : position[0] + 1]
-        values = _read(channel, common["source_rows"], common["source_cols"], -np.inf)
-        winner, tied = winning_tap(values[0], common["is_padding"])
-        result = -np.inf if winner is None else float(values[0][winner])
-        return MaxExplanation(**common, values=values, result=result, winner=winner, tied=tied)
+        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
+        window = self._window(np.asarray(x), range(position[0], position[0] + 1), position)
+        winner, tied = winning_tap(window["values"][0], window["is_padding"])
+        result = -np.inf if winner is None else float(window["values"][0][winner])
+        return MaxExplanation(**window, result=result, winner=winner, tied=tied)
 
 
 @dataclass(frozen=True, init=False)
@@ -506,66 +515,65 @@ class AvgPool2d(_Pool):
         divisor = None if divisor_override is None else integer(divisor_override, "divisor_override")
         _assign(self, count_include_pad=bool(count_include_pad), divisor_override=divisor)
 
-    def _counted(self, axis: Axis, taps: IntArray) -> npt.NDArray[np.bool_]:
+    def _counted(self, axis: Axis, taps: IntArray) -> BoolArray:
         margin = axis.pad_before if self.count_include_pad else 0
         return (taps >= -margin) & (taps < axis.size + margin)
 
-    def _divisors(self, axes: Axes, rows: Indices, cols: Indices) -> int | IntArray:
-        """Return the divisors of the named output rows × columns."""
+    def _means(self, sums: FloatArray, axes: Axes, rows: Indices, cols: Indices) -> FloatArray:
+        """Divide the sums of the named output rows × columns, in place."""
+        divisors: int | IntArray
         if self.divisor_override is not None:
-            return self.divisor_override
-        counts = (
-            self._counted(axis, axis.taps_at(positions)).sum(axis=-1)
-            for axis, positions in zip(axes, (rows, cols), strict=True)
-        )
-        return cast(IntArray, np.multiply.outer(*counts))
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input framed by zeros; cells that `ceil_mode` windows reach beyond that are not part of it."""
-        array = _floating(x)
-        return _pad(array, *self.axes(array.shape), "constant")
+            divisors = self.divisor_override
+        else:
+            row_counts, col_counts = (
+                self._counted(axis, axis.taps_at(positions)).sum(axis=-1)
+                for axis, positions in zip(axes, (rows, cols), strict=True)
+            )
+            divisors = np.multiply.outer(row_counts, col_counts)
+        return np.divide(sums, divisors, out=sums, casting="same_kind")
 
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the means (C, H, W) of `x` (C, H, W)."""
         array = _floating(x)
         axes = rows, cols = self.axes(array.shape)
-        sums = _along_columns(np.add, _along_rows(np.add, array, rows, 0.0), cols, 0.0)
-        divisors = self._divisors(axes, np.arange(rows.output_size), np.arange(cols.output_size))
-        return np.divide(sums, divisors, out=sums, casting="same_kind")
+        sums = _accumulate(np.add, _accumulate(np.add, array, rows, 1, 0.0), cols, 2, 0.0)
+        return self._means(sums, axes, range(rows.output_size), range(cols.output_size))
 
     @np.errstate(invalid="ignore", over="ignore")
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the means of the named output rows × columns, (C, len(rows), len(cols))."""
         array = np.asarray(x)
-        axes = self.axes(array.shape)
-        sums: FloatArray = _windows_at(array, axes, rows, cols, 0.0).sum(axis=(2, 4))
-        return np.divide(sums, self._divisors(axes, rows, cols), out=sums, casting="same_kind")
+        sums: FloatArray = self._windows_at(array, rows, cols).sum(axis=(2, 4))
+        return self._means(sums, self.axes(array.shape), rows, cols)
 
     @np.errstate(invalid="ignore", over="ignore")
     def explain(self, x: npt.ArrayLike, position: Position) -> AvgExplanation:
-        """Take the output cell `position` (c, i, j) apart."""
-        array, (rows, cols), common = self._cell(x, position)
-        channel = array[position[0] : position[0] + 1]
-        values = _read(channel, common["source_rows"], common["source_cols"], 0.0)
-        counted = self._counted(rows, common["rows"])[:, None] & self._counted(cols, common["cols"])
-        total = float(values.sum())
+        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
+        array = np.asarray(x)
+        window = self._window(array, range(position[0], position[0] + 1), position)
+        rows, cols = self.axes(array.shape)
+        counted = self._counted(rows, window["rows"])[:, None] & self._counted(cols, window["cols"])
+        total = float(window["values"].sum())
         divisor = int(counted.sum()) if self.divisor_override is None else self.divisor_override
-        return AvgExplanation(
-            **common, values=values, result=total / divisor, counted=counted, total=total, divisor=divisor
-        )
+        return AvgExplanation(**window, result=total / divisor, counted=counted, total=total, divisor=divisor)
+
+
+class _GlobalPool(Layer):
+    """What the global pools share: one window as large as the input."""
+
+    def _axes(self, height: int, width: int) -> Axes:
+        return _axis(height, height, height, name=AXIS_NAMES[0]), _axis(width, width, width, name=AXIS_NAMES[1])
+
+    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
+        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
+        row_axis, col_axis = self.axes(np.shape(x))
+        return self.forward(x)[:, _positions(rows, row_axis)][:, :, _positions(cols, col_axis)]
 
 
 @dataclass(frozen=True)
-class GlobalMaxPool2d(_Window, _Weightless):
-    """Greatest value of each channel, `torch.nn.AdaptiveMaxPool2d(1)`: one window as large as the input."""
-
-    def _axes(self, height: int, width: int) -> Axes:
-        return _whole_axes(height, width)
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input: there is no padding."""
-        return _floating(x)
+class GlobalMaxPool2d(_GlobalPool):
+    """Greatest value of each channel, `torch.nn.AdaptiveMaxPool2d(1)`."""
 
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the maxima (C, 1, 1) of `x` (C, H, W)."""
@@ -574,25 +582,15 @@ class GlobalMaxPool2d(_Window, _Weightless):
         maxima: FloatArray = array.max(axis=(1, 2), keepdims=True)
         return maxima
 
-    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
-        return self.forward(x)[:, rows][:, :, cols]
-
     def explain(self, x: npt.ArrayLike, position: Position) -> MaxExplanation:
-        """Take the output cell `position` (c, 0, 0) apart."""
-        return MaxPool2d(np.shape(x)[1:]).explain(x, position)
+        """Take the output cell `position` (c, 0, 0) apart; `IndexError` if there is none."""
+        _, height, width = np.shape(x)
+        return MaxPool2d((height, width)).explain(x, position)
 
 
 @dataclass(frozen=True)
-class GlobalAvgPool2d(_Window, _Weightless):
-    """Mean of each channel, `torch.nn.AdaptiveAvgPool2d(1)`: one window as large as the input."""
-
-    def _axes(self, height: int, width: int) -> Axes:
-        return _whole_axes(height, width)
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input: there is no padding."""
-        return _floating(x)
+class GlobalAvgPool2d(_GlobalPool):
+    """Mean of each channel, `torch.nn.AdaptiveAvgPool2d(1)`."""
 
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
@@ -602,42 +600,36 @@ class GlobalAvgPool2d(_Window, _Weightless):
         means: FloatArray = array.mean(axis=(1, 2), keepdims=True)
         return means
 
-    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
-        return self.forward(x)[:, rows][:, :, cols]
-
     def explain(self, x: npt.ArrayLike, position: Position) -> AvgExplanation:
-        """Take the output cell `position` (c, 0, 0) apart."""
-        return AvgPool2d(np.shape(x)[1:]).explain(x, position)
+        """Take the output cell `position` (c, 0, 0) apart; `IndexError` if there is none."""
+        _, height, width = np.shape(x)
+        return AvgPool2d((height, width)).explain(x, position)
 
 
 @dataclass(frozen=True)
-class ReLU(_Window, _Weightless):
+class ReLU(Layer):
     """The greater of 0 and each value, `torch.nn.ReLU`: a window of one cell."""
 
     def _axes(self, height: int, width: int) -> Axes:
-        return Axis(height, 1, name="height"), Axis(width, 1, name="width")
-
-    def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input: there is no padding."""
-        return _floating(x)
+        return _axis(height, 1, name=AXIS_NAMES[0]), _axis(width, 1, name=AXIS_NAMES[1])
 
     def forward(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the positive part of `x` (C, H, W)."""
+        """Return `x` (C, H, W) with 0 in place of what is negative."""
         array = _floating(x)
         self.axes(array.shape)
         return np.maximum(array, 0)
 
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named rows × columns, (C, len(rows), len(cols))."""
-        return np.maximum(_floating(np.asarray(x)[:, rows][:, :, cols]), 0)
+        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
+        return np.maximum(self._windows_at(np.asarray(x), rows, cols)[:, :, 0, :, 0], 0)
 
     def explain(self, x: npt.ArrayLike, position: Position) -> PointwiseExplanation:
-        """Take the output cell `position` (c, i, j) apart."""
-        array, _, common = self._cell(x, position)
-        c, i, j = position
-        values = _floating(array[c : c + 1, i : i + 1, j : j + 1])
-        return PointwiseExplanation(**common, values=values, result=float(np.maximum(values, 0)[0, 0, 0]))
+        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
+        window = self._window(np.asarray(x), range(position[0], position[0] + 1), position)
+        return PointwiseExplanation(**window, result=float(np.maximum(window["values"], 0).item()))
+
+
+_axis = lru_cache(maxsize=256)(Axis)
 
 
 def _assign(layer: object, **fields: object) -> None:
@@ -650,6 +642,11 @@ def _times(sizes: Sequence[int]) -> str:
     return "×".join(map(str, sizes))
 
 
+def _floating(x: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(x)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
 def _parameter(value: npt.ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
     array = _floating(value).copy()
     if array.shape != shape:
@@ -658,65 +655,44 @@ def _parameter(value: npt.ArrayLike, shape: tuple[int, ...], name: str) -> Float
     return array
 
 
-def _floating(x: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(x)
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+def _positions(positions: Indices, axis: Axis) -> IntArray:
+    """Return output positions as an array; `IndexError` if one is outside."""
+    array = np.asarray(positions, dtype=np.intp)
+    outside = array[(array < 0) | (array >= axis.output_size)]
+    if outside.size:
+        raise IndexError(f"{axis.name}: there is no output {outside[0]}; the last one is {axis.output_size - 1}.")
+    return array
 
 
-def _checked_shape(shape: Sequence[int]) -> Shape:
-    if len(shape) != 3 or min(shape) < 1:
-        raise ShapeError(f"The input is {_times(shape) or 'a single number'}; it must be channels × height × width.")
-    channels, height, width = shape
-    return channels, height, width
-
-
-def _whole_axes(height: int, width: int) -> Axes:
-    return Axis(height, height, height, name="height"), Axis(width, width, width, name="width")
-
-
-def _pad(array: FloatArray, rows: Axis, cols: Axis, mode: str, constant: float = 0.0) -> FloatArray:
-    sides = ((0, 0), (rows.pad_before, rows.pad_after), (cols.pad_before, cols.pad_after))
-    if not any(map(any, sides)):
-        return array
-    options = {"constant_values": constant} if mode == "constant" else {}
-    return cast(FloatArray, np.pad(array, sides, cast(Any, mode), **options))
-
-
-def _read(array: npt.NDArray[Any], source_rows: IntArray, source_cols: IntArray, constant: float) -> FloatArray:
-    """Return `array` at the open mesh of the two index arrays, `constant` where one is −1."""
-    outer_rows = source_rows[(...,) + (None,) * source_cols.ndim]
-    values = _floating(array[:, outer_rows, source_cols])
-    outside = (outer_rows < 0) | (source_cols < 0)
-    if outside.any():
-        values[:, outside] = constant
-    return values
-
-
-def _windows_at(array: npt.NDArray[Any], axes: Axes, rows: Indices, cols: Indices, constant: float) -> FloatArray:
-    """Return the values that the named outputs read, (C, len(rows), kh, len(cols), kw)."""
-    for axis, positions in zip(axes, (rows, cols), strict=True):
-        outside = [at for at in positions if not 0 <= at < axis.output_size]
-        if outside:
-            raise IndexError(f"{axis.name}: there is no output {outside[0]}; the last one is {axis.output_size - 1}.")
-    row_sources, col_sources = (
-        axis.source_of(axis.taps_at(positions)) for axis, positions in zip(axes, (rows, cols), strict=True)
-    )
-    return _read(array, row_sources, col_sources, constant)
-
-
-def _along_rows(combine: np.ufunc, array: FloatArray, axis: Axis, start: float) -> FloatArray:
-    """Combine the taps of the vertical axis, tap by tap: (C, H, W) → (C, output_size, W)."""
-    result = np.full((array.shape[0], axis.output_size, array.shape[2]), start, dtype=array.dtype)
+def _accumulate(combine: np.ufunc, array: FloatArray, axis: Axis, dim: int, start: float) -> FloatArray:
+    """Combine the taps of one axis, tap by tap: dimension `dim` shrinks to the axis's output size."""
+    inputs = array.swapaxes(0, dim)
+    shape = list(array.shape)
+    shape[dim] = axis.output_size
+    result = np.full(shape, start, dtype=array.dtype)
+    outputs = result.swapaxes(0, dim)
     for tap in range(axis.kernel_size):
-        outputs, inputs = axis.reach(tap)
-        combine(result[:, outputs], array[:, inputs], out=result[:, outputs])
+        reached, read = axis.reach(tap)
+        combine(outputs[reached], inputs[read], out=outputs[reached])
     return result
 
 
-def _along_columns(combine: np.ufunc, array: FloatArray, axis: Axis, start: float) -> FloatArray:
-    """Combine the taps of the horizontal axis, tap by tap: (C, H, W) → (C, H, output_size)."""
-    result = np.full((*array.shape[:2], axis.output_size), start, dtype=array.dtype)
+def _choose(
+    values: FloatArray, labels: IntArray, axis: Axis, dim: int, first_labels: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Return the maxima along one axis and their labels: of the first greatest value or the last NaN of the taps.
+
+    `first_labels` stay where no tap exceeds −∞.
+    """
+    shape = list(values.shape)
+    shape[dim] = axis.output_size
+    maxima = np.full(shape, -np.inf, dtype=values.dtype)
+    winners = np.broadcast_to(first_labels, shape).copy()
+    candidates, candidate_labels = values.swapaxes(0, dim), np.broadcast_to(labels, values.shape).swapaxes(0, dim)
+    best, best_labels = maxima.swapaxes(0, dim), winners.swapaxes(0, dim)
     for tap in range(axis.kernel_size):
-        outputs, inputs = axis.reach(tap)
-        combine(result[:, :, outputs], array[:, :, inputs], out=result[:, :, outputs])
-    return result
+        reached, read = axis.reach(tap)
+        wins = (candidates[read] > best[reached]) | np.isnan(candidates[read])
+        np.copyto(best[reached], candidates[read], where=wins)
+        np.copyto(best_labels[reached], candidate_labels[read], where=wins)
+    return maxima, winners

@@ -98,11 +98,18 @@ class Axis:
                 f"at most {most} would."
             )
         if self.span > self.padded_size + self._slack:
-            raise ShapeError(
-                f"{self.name}: a kernel of {self.kernel_size} with dilation {self.dilation} spans {self.span} cells, "
-                f"but the input has {self.size} + padding {self.pad_before} + {self.pad_after} = {self.padded_size}; "
-                f"a kernel of at most {_max_kernel_size(self.padded_size + self._slack, self.dilation)} would fit."
-            )
+            raise ShapeError(self._misfit())
+
+    def _misfit(self) -> str:
+        room = self.padded_size + self._slack
+        fitting = [f"a kernel size of at most {_max_kernel_size(room, self.dilation)}"]
+        if self.kernel_size <= room:
+            fitting.append(f"a dilation of at most {(room - 1) // (self.kernel_size - 1)}")
+        fitting.append(f"an input of at least {self.size + self.span - room}")
+        return (
+            f"{self.name}: a kernel of {self.kernel_size} with dilation {self.dilation} spans {self.span} cells, but "
+            f"the input has {self.size}, with padding {self.padded_size}; {' or '.join(fitting)} would fit."
+        )
 
     @property
     def span(self) -> int:
@@ -132,17 +139,22 @@ class Axis:
         taps: IntArray = starts[..., None] + np.arange(0, self.span, self.dilation)
         return taps
 
+    def is_inside(self, coordinates: IntArray) -> BoolArray:
+        """Return which virtual coordinates lie on the real input."""
+        return (coordinates >= 0) & (coordinates < self.size)
+
     def source_of(self, coordinates: IntArray) -> IntArray:
         """Return the real input index that each virtual coordinate reads, −1 where it reads a constant or nothing."""
         match self.padding_mode:
             case "zeros":
-                return np.where((coordinates >= 0) & (coordinates < self.size), coordinates, -1)
+                return np.where(self.is_inside(coordinates), coordinates, -1)
             case "reflect":
-                return self.size - 1 - np.abs(self.size - 1 - np.abs(coordinates))
+                last = self.size - 1
+                return np.asarray(last - np.abs(last - np.abs(coordinates)), dtype=np.intp)
             case "replicate":
                 return np.clip(coordinates, 0, self.size - 1)
             case "circular":
-                return coordinates % self.size
+                return np.asarray(coordinates % self.size, dtype=np.intp)
 
     @cached_property
     def taps(self) -> IntArray:
