@@ -16,6 +16,10 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if "CI" in os.environ else "here")
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what the imports made need not be looked through after every test
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither the tests nor the programs they start see the user's own settings and files."""
