@@ -140,28 +140,31 @@ class ErrorDialog(QDialog):
         font = headline.font()
         font.setBold(True)
         headline.setFont(font)
+        headline.setWordWrap(True)
         self._summary = QLabel()
         self._summary.setTextFormat(Qt.TextFormat.PlainText)
         self._summary.setWordWrap(True)
         self._details = QPlainTextEdit(_environment())
         self._details.setReadOnly(True)
         self._details.setAccessibleName(self.tr("Error details"))
-        self._details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self._details.setMinimumHeight(self.fontMetrics().lineSpacing() * 12)
+        fixed = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        fixed.setPixelSize(self.fontInfo().pixelSize())
+        self._details.setFont(fixed)
+        room = self.screen().availableSize()
+        self._details.setMinimumHeight(min(self.fontMetrics().lineSpacing() * 12, room.height() // 3))
         self._details.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
-        show_details = QPushButton(self.tr("Show details"))
-        show_details.setCheckable(True)
-        show_details.toggled.connect(self._details.setVisible)
+        self._show_details = QPushButton(self.tr("Show details"))
+        self._show_details.clicked.connect(self._toggle_details)
         copy_details = QPushButton(self.tr("Copy details"))
         copy_details.clicked.connect(self._copy_details)
-        for button in (show_details, copy_details):
+        for button in (self._show_details, copy_details):
             buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
         layout = QVBoxLayout(self)
         for widget in (headline, self._summary, self._details, buttons):
             layout.addWidget(widget)
-        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * 72)
+        self.setMinimumWidth(min(self.fontMetrics().averageCharWidth() * 60, room.width() * 3 // 4))
         self._count = 0
 
     def add(self, report: ErrorReport) -> None:
@@ -174,6 +177,12 @@ class ErrorDialog(QDialog):
         else:
             others = self.tr("Other errors followed: %n", "", self._count - 1)
             self._summary.setText(f"{self._first_summary}\n{others}")
+
+    @Slot()
+    def _toggle_details(self) -> None:
+        self._details.setVisible(self._details.isHidden())
+        self._show_details.setText(self.tr("Show details") if self._details.isHidden() else self.tr("Hide details"))
+        self.adjustSize()
 
     @Slot()
     def _copy_details(self) -> None:

@@ -142,6 +142,8 @@ def test_details_open_and_are_copied(qtbot: QtBot) -> None:
     assert not details(dialog).isVisible()
     qtbot.mouseClick(button(dialog, "Show details"), Qt.MouseButton.LeftButton)
     assert details(dialog).isVisible()
+    qtbot.mouseClick(button(dialog, "Hide details"), Qt.MouseButton.LeftButton)
+    assert not details(dialog).isVisible()
     qtbot.mouseClick(button(dialog, "Copy details"), Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == details(dialog).toPlainText()
 
