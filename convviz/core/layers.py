@@ -349,7 +349,7 @@ class Conv2d(Layer):
         channel_sums = products.sum(axis=(1, 2))
         total = float(channel_sums.sum())
         bias = 0.0 if self.bias is None else float(self.bias[position[0]])
-        value_norm, weight_norm = float(np.linalg.norm(values)), float(np.linalg.norm(weights))
+        value_norm, weight_norm = (float(np.sqrt(np.vdot(vector, vector))) for vector in (values, weights))
         return ConvExplanation(
             **window,
             result=total + bias,

@@ -135,9 +135,12 @@ class Axis:
 
     def taps_at(self, positions: npt.ArrayLike) -> IntArray:
         """Return the virtual input coordinates of the taps, `positions.shape + (kernel_size,)`."""
-        starts: IntArray = np.asarray(positions, dtype=np.intp) * self.stride - self.pad_before
-        taps: IntArray = starts[..., None] + np.arange(0, self.span, self.dilation)
+        taps: IntArray = np.asarray(positions, dtype=np.intp)[..., None] * self.stride + self._first_taps
         return taps
+
+    @cached_property
+    def _first_taps(self) -> IntArray:
+        return np.arange(-self.pad_before, self.span - self.pad_before, self.dilation)
 
     def is_inside(self, coordinates: IntArray) -> BoolArray:
         """Return which virtual coordinates lie on the real input."""
