@@ -584,8 +584,8 @@ class GlobalMaxPool2d(_GlobalPool):
 
     def explain(self, x: npt.ArrayLike, position: Position) -> MaxExplanation:
         """Take the output cell `position` (c, 0, 0) apart; `IndexError` if there is none."""
-        _, height, width = np.shape(x)
-        return MaxPool2d((height, width)).explain(x, position)
+        rows, cols = self.axes(np.shape(x))
+        return MaxPool2d((rows.size, cols.size)).explain(x, position)
 
 
 @dataclass(frozen=True)
@@ -602,8 +602,8 @@ class GlobalAvgPool2d(_GlobalPool):
 
     def explain(self, x: npt.ArrayLike, position: Position) -> AvgExplanation:
         """Take the output cell `position` (c, 0, 0) apart; `IndexError` if there is none."""
-        _, height, width = np.shape(x)
-        return AvgPool2d((height, width)).explain(x, position)
+        rows, cols = self.axes(np.shape(x))
+        return AvgPool2d((rows.size, cols.size)).explain(x, position)
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,13 @@ def test_inputs_that_do_not_fit(shape: tuple[int, ...], message: str) -> None:
             use(np.zeros(shape))
 
 
+def test_every_layer_refuses_what_is_not_channels_by_height_by_width() -> None:
+    for layer in (Conv2d(1, 1, 1), MaxPool2d(1), AvgPool2d(1), ReLU(), GlobalMaxPool2d(), GlobalAvgPool2d()):
+        for use in (layer.forward, layer.padded, lambda x, layer=layer: layer.explain(x, (0, 0, 0))):
+            with pytest.raises(ShapeError, match="The input is 4×4; it must be channels × height × width"):
+                use(np.zeros((4, 4)))
+
+
 @pytest.mark.parametrize("layer", [conv(KERNEL), MaxPool2d(2), AvgPool2d(2), ReLU(), GlobalMaxPool2d()])
 def test_forward_at_outside_the_output(layer: Layer) -> None:
     for rows, cols in (([-1], [0]), ([0], [9])):
