@@ -184,7 +184,7 @@ class Conv2d(Layer):
     weight: FloatArray
     bias: FloatArray | None
 
-    def __init__(  # noqa: PLR0917 - torch.nn's own argument list
+    def __init__(
         self,
         in_channels: int,
         out_channels: int,
@@ -428,7 +428,7 @@ class MaxPool2d(_Pool):
 
     _padding_value: ClassVar[float] = -np.inf
 
-    def __init__(  # noqa: PLR0917 - torch.nn's own argument list
+    def __init__(
         self,
         kernel_size: int | Sequence[int],
         stride: int | Sequence[int] | None = None,
@@ -502,7 +502,7 @@ class AvgPool2d(_Pool):
     count_include_pad: bool
     divisor_override: int | None
 
-    def __init__(  # noqa: PLR0917 - torch.nn's own argument list
+    def __init__(
         self,
         kernel_size: int | Sequence[int],
         stride: int | Sequence[int] | None = None,

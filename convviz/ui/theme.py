@@ -12,7 +12,17 @@ from functools import lru_cache
 from typing import Literal
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetricsF, QGuiApplication, QPainter, QPalette, QPixmap
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontDatabase,
+    QFontInfo,
+    QFontMetricsF,
+    QGuiApplication,
+    QPainter,
+    QPalette,
+    QPixmap,
+)
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QProxyStyle, QStyle, QStyleOption, QWidget
 
@@ -154,10 +164,12 @@ def apply(app: QApplication, mode: Mode, scale: float) -> None:
 
 def _families() -> list[str]:
     """Return the desktop's own font, or where none is set the best there is; then the fonts for Chinese."""
-    family = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont).family()
+    system = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
+    family = QFontInfo(system).family()
     installed = set(QFontDatabase.families())
-    latin = [family] if family in installed else [name for name in LATIN_FAMILIES if name in installed][:1]
-    return latin + [name for name in CJK_FAMILIES if name in installed][:1]
+    if family != system.family():  # "Sans Serif" and the like: no desktop has chosen
+        family = next((name for name in LATIN_FAMILIES if name in installed), family)
+    return [family] + [name for name in CJK_FAMILIES if name in installed][:1]
 
 
 def is_dark(palette: QPalette) -> bool:
@@ -165,9 +177,9 @@ def is_dark(palette: QPalette) -> bool:
     return palette.color(QPalette.ColorRole.Window).lightness() < 128
 
 
-def colors(widget: QWidget) -> Colors:
-    """Return the colours with a meaning for the theme that ``widget`` is shown in."""
-    return DARK if is_dark(widget.palette()) else LIGHT
+def colors(palette: QPalette) -> Colors:
+    """Return the colours with a meaning that go with a palette."""
+    return DARK if is_dark(palette) else LIGHT
 
 
 def unit() -> float:

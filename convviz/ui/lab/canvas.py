@@ -1,0 +1,375 @@
+"""The three grids of the Lab — input, kernel, output — and the connectors between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from convviz.core import display
+from convviz.core.layers import Conv2d
+from convviz.core.numbers import format_number
+from convviz.core.window import Axis
+from convviz.ui import theme
+from convviz.ui.lab.model import LabModel, Snapshot
+from convviz.ui.lab.strip import span_text
+from convviz.ui.widgets.grid_content import GridContent, Mark, Role
+from convviz.ui.widgets.grid_painter import connector_pen
+from convviz.ui.widgets.number_grid import NumberGrid
+
+
+class GridPanel(QWidget):
+    """A titled grid: what it is, one line about it, the numbers."""
+
+    def __init__(self, name: str, editable: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.title = QLabel(self)
+        self.subtitle = QLabel(self)
+        self.grid = NumberGrid(editable, self)
+        self.grid.setAccessibleName(name)
+        for label in (self.title, self.subtitle):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.title)
+        layout.addWidget(self.subtitle)
+        layout.addWidget(self.grid, 1)
+        self.grid.view_changed.connect(self._indent)
+        self._restyle()
+
+    def _indent(self) -> None:
+        """Begin the texts where the cells begin, right of the row numbers."""
+        margin = round(self.grid.geometry_of_cells.viewport.left())
+        self.title.setIndent(margin)
+        self.subtitle.setIndent(margin)
+
+    def set_texts(self, title: str, subtitle: str) -> None:
+        """Show another title and another line under it."""
+        self.title.setText(title)
+        self.subtitle.setText(subtitle)
+        self.subtitle.setToolTip(subtitle)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow font and palette."""
+        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange}:
+            self._restyle()
+        super().changeEvent(event)
+
+    def _restyle(self) -> None:
+        if not hasattr(self, "grid"):
+            return
+        self.title.setFont(theme.font(1.25, bold=True))
+        self.subtitle.setFont(theme.font(0.95))
+        palette = QPalette(self.palette())
+        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
+        self.subtitle.setPalette(palette)
+
+
+class Canvas(QWidget):
+    """Draws the model's snapshot and turns the pointer into changes of the model."""
+
+    def __init__(self, model: LabModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model = model
+        self.input = GridPanel(self.tr("Input grid"), editable=True, parent=self)
+        self.kernel = GridPanel(self.tr("Kernel grid"), editable=True, parent=self)
+        self.output = GridPanel(self.tr("Output grid"), editable=False, parent=self)
+        self.input.grid.setToolTip(
+            self.tr("Click a cell to see who reads it; then type a number, turn the wheel, or drag to paint.")
+        )
+        self.kernel.grid.setToolTip(
+            self.tr("The weights: click one and type a number, turn the wheel, or drag to paint.")
+        )
+        self.output.grid.setToolTip(self.tr("Click a cell to move the window there."))
+        self._layout = QHBoxLayout(self)
+        self._panels = (self.input, self.kernel, self.output)
+        self._lines: list[QLineF] = []
+        for panel in self._panels:
+            self._layout.addWidget(panel)
+            panel.grid.view_changed.connect(self._place_connectors)
+        self._rescale()
+        model.state_changed.connect(self.show_state)
+        model.position_changed.connect(self.show_position)
+        model.view_changed.connect(self.show_state)
+        self.output.grid.cell_clicked.connect(model.go_to_cell)
+        self.output.grid.cell_hovered.connect(model.hover)
+        self.input.grid.cell_clicked.connect(lambda row, col: model.probe((row, col)))
+        self.show_state()
+
+    # ---- from the model
+
+    def show_state(self) -> None:
+        """Draw everything anew."""
+        snapshot = self._model.snapshot
+        self._show_input(snapshot)
+        self._show_kernel(snapshot)
+        self._show_output(snapshot)
+        self._balance(snapshot)
+        self.show_position()
+
+    def show_position(self) -> None:
+        """Move the window; of the grids only the cells it leaves and enters are painted."""
+        model = self._model
+        self.output.grid.set_shown(None if model.shows_all else model.index + 1)
+        self.input.grid.set_marks(*self._input_marks())
+        self.kernel.grid.set_marks(*self._kernel_marks())
+        self.output.grid.set_marks(*self._output_marks())
+        if not self.input.grid.cell_px < 1:
+            rows, cols = self._taps(model.position)
+            self.input.grid.ensure_visible(rows, cols)
+            row, col = model.position
+            self.output.grid.ensure_visible((row,), (col,))
+        self._place_connectors()
+
+    def show_window(self) -> None:
+        """Show the numbers in the window, where there is no kernel to show."""
+        self._show_kernel(self._model.snapshot)
+
+    def _show_input(self, snapshot: Snapshot) -> None:
+        state, model = snapshot.state, self._model
+        height, width = state.size
+        rows, cols = snapshot.rows, snapshot.cols
+        colour = model.shows_colour
+        padded = np.asarray(snapshot.padded, dtype=np.float64)
+        picture = display.rgb_image(np.nan_to_num(padded, neginf=0.0), snapshot.input_level) if colour else None
+        self.input.grid.set_content(
+            GridContent(
+                values=padded[model.channel],
+                level=snapshot.input_level,
+                signed=display.is_signed(state.input),
+                size=(height, width),
+                origin=(-rows.pad_before, -cols.pad_before),
+                unread_rows=~rows.covered,
+                unread_cols=~cols.covered,
+                picture=picture,
+            )
+        )
+        what = self.tr("Input {size}").format(size=_size_text(height, width))
+        if state.channels > 1:
+            what = f"{what} × {state.channels}"
+        self.input.set_texts(what, self._padding_text(snapshot))
+
+    def _padding_text(self, snapshot: Snapshot) -> str:
+        rows, cols, state = snapshot.rows, snapshot.cols, snapshot.state
+        if not any((rows.pad_before, rows.pad_after, cols.pad_before, cols.pad_after)):
+            return self.tr("no padding")
+        fill = {"max": "−∞", "avg": self.tr("zeros")}.get(state.operation, self._mode_name(state.padding_mode))
+        return self.tr("padding {amount} ({fill}) → {size}").format(
+            amount=_padding_amount(rows, cols), fill=fill, size=_size_text(rows.padded_size, cols.padded_size)
+        )
+
+    def _mode_name(self, mode: str) -> str:
+        return {
+            "zeros": self.tr("zeros"),
+            "reflect": self.tr("reflect"),
+            "replicate": self.tr("replicate"),
+            "circular": self.tr("circular"),
+        }[mode]
+
+    def _show_kernel(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        kernel_size = _size_text(*state.kernel_size)
+        self.kernel.grid.editable = not state.is_pooling
+        if isinstance(snapshot.layer, Conv2d):
+            channel = self._model.channel
+            values = state.weight[0, channel]
+            level, signed = snapshot.kernel_level, display.is_signed(state.weight)
+            title = self.tr("Kernel {size}").format(size=kernel_size)
+            sign = "−" if state.bias < 0 else "+"
+            subtitle = self.tr("bias {sign} {bias}").format(sign=sign, bias=format_number(abs(state.bias)))
+            if state.channels > 1:
+                subtitle = self.tr("slice for channel {channel}").format(channel="RGB"[channel]) + " · " + subtitle
+            if state.flip:
+                values = values[::-1, ::-1].copy()
+                subtitle = self.tr("turned by 180°") + " · " + subtitle
+                self.kernel.grid.editable = False
+        else:
+            explanation = self._model.explain(self._model.position)
+            values = np.asarray(explanation.values[0], dtype=np.float64)
+            level, signed = snapshot.input_level, display.is_signed(state.input)
+            title = self.tr("Window {size}").format(size=kernel_size)
+            subtitle = (
+                self.tr("no weights: the largest wins") if state.operation == "max" else self.tr("no weights: the mean")
+            )
+        self.kernel.grid.set_content(GridContent(values=values, level=level, signed=signed))
+        self.kernel.set_texts(title, subtitle)
+
+    def _show_output(self, snapshot: Snapshot) -> None:
+        state, model = snapshot.state, self._model
+        output = np.asarray(snapshot.output, dtype=np.float64)
+        colour = model.shows_colour and state.is_pooling
+        channel = model.channel if state.is_pooling else 0
+        picture = display.rgb_image(np.nan_to_num(output, neginf=0.0), snapshot.input_level) if colour else None
+        level = snapshot.input_level if state.is_pooling else snapshot.output_level
+        signed = display.is_signed(state.input if state.is_pooling else output)
+        self.output.grid.set_content(
+            GridContent(values=output[channel], level=level, signed=signed, picture=picture),
+            None if model.shows_all else model.index + 1,
+        )
+        title = self.tr("Output {size}").format(size=_size_text(*snapshot.output_size))
+        if output.shape[0] > 1:
+            title = f"{title} × {output.shape[0]}"
+        self.output.set_texts(title, size_formula(snapshot))
+
+    def _taps(self, cell: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the input rows and columns that an output cell's window covers, padding included."""
+        snapshot = self._model.snapshot
+        last_row = snapshot.state.size[0] + snapshot.rows.pad_after - 1
+        last_col = snapshot.state.size[1] + snapshot.cols.pad_after - 1
+        rows = tuple(int(row) for row in snapshot.rows.taps_at(cell[0]) if row <= last_row)
+        cols = tuple(int(col) for col in snapshot.cols.taps_at(cell[1]) if col <= last_col)
+        return rows, cols
+
+    def _window_mark(self, cell: tuple[int, int], role: Role, captions: bool) -> Mark:
+        rows, cols = self._taps(cell)
+        layer = self._model.snapshot.layer
+        texts: tuple[tuple[str, ...], ...] = ()
+        if captions and isinstance(layer, Conv2d):
+            weights = layer.applied_weight[0, self._model.channel]
+            texts = tuple(
+                tuple(f"×{format_number(float(weights[a, b]), 3)}" for b in range(len(cols))) for a in range(len(rows))
+            )
+        return Mark(rows, cols, role, texts)
+
+    def _input_marks(self) -> list[Mark]:
+        model = self._model
+        marks = [self._window_mark(model.position, Role.WINDOW, captions=not model.shows_colour)]
+        if model.pinned is not None:
+            marks.insert(0, self._window_mark(model.pinned, Role.PINNED, captions=False))
+            if model.hovered is not None and model.hovered != model.position:
+                marks.append(self._window_mark(model.hovered, Role.PINNED, captions=False))
+        if model.shows_receptive_field:
+            field = receptive_field(model)
+            if field is not None:
+                marks.insert(0, Mark(*field, Role.RECEPTIVE_FIELD))
+        return marks
+
+    def _kernel_marks(self) -> list[Mark]:
+        height, width = self._model.state.kernel_size
+        if self._model.state.is_pooling:
+            return [Mark(tuple(range(height)), tuple(range(width)), Role.WINDOW)]
+        return []
+
+    def _output_marks(self) -> list[Mark]:
+        model = self._model
+        marks = []
+        if model.probed is not None:
+            rows, cols = model.readers(model.probed)
+            if rows and cols:
+                marks.append(Mark(rows, cols, Role.READER))
+        if model.pinned is not None:
+            marks.append(Mark((model.pinned[0],), (model.pinned[1],), Role.PINNED))
+            if model.hovered is not None and model.hovered != model.position:
+                marks.append(Mark((model.hovered[0],), (model.hovered[1],), Role.PINNED))
+        row, col = model.position
+        marks.append(Mark((row,), (col,), Role.WINDOW))
+        return marks
+
+    # ---- layout and connectors
+
+    def _balance(self, snapshot: Snapshot) -> None:
+        """Give each grid a share of the width that follows its columns."""
+        columns = (snapshot.cols.padded_size, snapshot.state.kernel_size[1], snapshot.output_size[1])
+        most = max(columns[0], columns[2])
+        shares = (max(0.6, columns[0] / most), min(0.5, max(0.36, columns[1] / most)), max(0.5, columns[2] / most))
+        for k, share in enumerate(shares):
+            self._layout.setStretch(k, round(100 * share))
+
+    def _rescale(self) -> None:
+        unit = theme.unit()
+        self._layout.setContentsMargins(round(2 * unit), round(2 * unit), round(2 * unit), round(unit))
+        self._layout.setSpacing(round(4 * unit))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the font."""
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "_layout"):
+            self._rescale()
+        super().changeEvent(event)
+
+    def _connectors(self) -> list[QLineF]:
+        """Return the lines from the window to the kernel and from the kernel to the output cell, on this widget."""
+        model = self._model
+        rows, cols = self._taps(model.position)
+        window = self._on_canvas(self.input.grid, self.input.grid.box_in_view(rows, cols))
+        height, width = self.kernel.grid.content.values.shape
+        kernel = self._on_canvas(
+            self.kernel.grid, self.kernel.grid.box_in_view(tuple(range(height)), tuple(range(width)))
+        )
+        row, col = model.position
+        cell = self._on_canvas(self.output.grid, self.output.grid.box_in_view((row,), (col,)))
+        if window.isEmpty() or kernel.isEmpty() or cell.isEmpty():
+            return []
+        return [
+            QLineF(window.topRight(), kernel.topLeft()),
+            QLineF(window.bottomRight(), kernel.bottomLeft()),
+            QLineF(kernel.topRight(), cell.topLeft()),
+            QLineF(kernel.bottomRight(), cell.bottomLeft()),
+        ]
+
+    def _on_canvas(self, grid: NumberGrid, box: QRectF) -> QRectF:
+        return box.translated(QPointF(grid.mapTo(self, grid.rect().topLeft())))
+
+    def _place_connectors(self) -> None:
+        """Draw the connectors anew: in the gaps here, over the cells by the grids themselves."""
+        self._lines = self._connectors()
+        for panel in self._panels:
+            offset = -QPointF(panel.grid.mapTo(self, panel.grid.rect().topLeft()))
+            panel.grid.set_connectors(tuple(line.translated(offset) for line in self._lines))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the connectors in the gaps between the grids."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(connector_pen(self.palette()))
+        painter.drawLines(self._lines)
+
+
+def receptive_field(model: LabModel) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the real input rows and columns that feed the current output cell, or None where all is padding."""
+    snapshot = model.snapshot
+    row, col = model.position
+    rows = np.unique(snapshot.rows.source_of(snapshot.rows.taps_at(row)))
+    cols = np.unique(snapshot.cols.source_of(snapshot.cols.taps_at(col)))
+    rows, cols = rows[rows >= 0], cols[cols >= 0]
+    if not rows.size or not cols.size:
+        return None
+    return tuple(int(r) for r in rows), tuple(int(c) for c in cols)
+
+
+def receptive_field_text(model: LabModel, template: str, nothing: str) -> str:
+    """Return the receptive field in words; ``template`` has {rows}, {cols} and {size}."""
+    field = receptive_field(model)
+    if field is None:
+        return nothing
+    rows, cols = field
+    return template.format(rows=span_text(rows), cols=span_text(cols), size=_size_text(len(rows), len(cols)))
+
+
+def size_formula(snapshot: Snapshot) -> str:
+    """Return ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 with today's numbers; rows and columns apart where they differ."""
+    rows, cols = _axis_formula(snapshot.rows), _axis_formula(snapshot.cols)
+    return rows if rows == cols else f"{rows}  ×  {cols}"
+
+
+def _axis_formula(axis: Axis) -> str:
+    even = axis.pad_before == axis.pad_after
+    padding = f"2·{axis.pad_before}" if even else f"{axis.pad_before} + {axis.pad_after}"
+    left, right = ("⌈", "⌉") if axis.ceil_mode else ("⌊", "⌋")
+    inner = f"{axis.size} + {padding} − {axis.dilation}·({axis.kernel_size} − 1) − 1"
+    return f"{left}({inner})/{axis.stride}{right} + 1 = {axis.output_size}"
+
+
+def _padding_amount(rows: Axis, cols: Axis) -> str:
+    amounts = {rows.pad_before, rows.pad_after, cols.pad_before, cols.pad_after}
+    if len(amounts) == 1:
+        return str(rows.pad_before)
+    if rows.pad_before == rows.pad_after and cols.pad_before == cols.pad_after:
+        return _size_text(rows.pad_before, cols.pad_before)
+    return f"{rows.pad_before}+{rows.pad_after} × {cols.pad_before}+{cols.pad_after}"
+
+
+def _size_text(height: int, width: int) -> str:
+    return f"{height}×{width}"

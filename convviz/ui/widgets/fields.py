@@ -1,0 +1,189 @@
+"""Fields of a control panel: a pair of numbers for rows and columns, a slider, a section."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSlider, QSpinBox, QWidget
+
+from convviz.ui import theme
+from convviz.ui.widgets.buttons import FlatButton, Kind
+
+
+class FlatSlider(QSlider):
+    """A horizontal slider in one colour that grows with the font; a click on the groove moves the handle there."""
+
+    def __init__(self, colored_as_window: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self._as_window = colored_as_window
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def sizeHint(self) -> QSize:
+        """Return room for a handle that a finger can take."""
+        unit = theme.unit()
+        return QSize(round(14 * unit), round(3 * unit))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least useful length."""
+        unit = theme.unit()
+        return QSize(round(7 * unit), round(3 * unit))
+
+    def _groove(self) -> QRectF:
+        unit = theme.unit()
+        return QRectF(self.rect()).adjusted(1.25 * unit, 0, -1.25 * unit, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the groove, its filled part and the handle."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        unit, colors, groove = theme.unit(), theme.colors(self.palette()), self._groove()
+        color = colors.window if self._as_window else self.palette().color(QPalette.ColorRole.Highlight)
+        share = (self.value() - self.minimum()) / max(1, self.maximum() - self.minimum())
+        x, y = groove.left() + share * groove.width(), groove.center().y()
+        painter.setPen(QPen(colors.border, 0.6 * unit, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawLine(QPointF(groove.left(), y), QPointF(groove.right(), y))
+        painter.setPen(QPen(color, 0.6 * unit, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawLine(QPointF(groove.left(), y), QPointF(x, y))
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Text), 2) if self.hasFocus() else Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        painter.drawEllipse(QPointF(x, y), unit, unit)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Move the handle to the pointer."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._go_to(event.position().x())
+            self.setSliderDown(True)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Drag the handle."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._go_to(event.position().x())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Let go of the handle."""
+        self.setSliderDown(False)
+
+    def _go_to(self, x: float) -> None:
+        groove = self._groove()
+        share = min(1.0, max(0.0, (x - groove.left()) / max(1.0, groove.width())))
+        self.setValue(round(self.minimum() + share * (self.maximum() - self.minimum())))
+
+
+class PairSpin(QWidget):
+    """A number for the rows × a number for the columns, linked so that both change together, or apart."""
+
+    changed = Signal(int, int)
+    focused = Signal()
+
+    def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.ratio = 1.0  # columns for each row while linked
+        self._rows = QSpinBox(self)
+        self._cols = QSpinBox(self)
+        self._link = FlatButton("link", kind=Kind.PLAIN, parent=self)
+        self._link.setCheckable(True)
+        self._link.setChecked(True)
+        self._link.toggled.connect(lambda on: self._link.set_icon("link" if on else "unlink"))
+        self._link.setToolTip(self.tr("Change rows and columns together"))
+        self._link.setAccessibleName(self.tr("{name}: rows and columns together").format(name=name))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(round(theme.unit() / 2))
+        times = QLabel("×", self)
+        for spin, axis in ((self._rows, self.tr("rows")), (self._cols, self.tr("columns"))):
+            spin.setKeyboardTracking(False)
+            spin.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            spin.setToolTip(tooltip)
+            spin.setAccessibleName(f"{name}, {axis}")
+            spin.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            spin.installEventFilter(self)
+        layout.addWidget(self._rows, 1)
+        layout.addWidget(times)
+        layout.addWidget(self._cols, 1)
+        layout.addWidget(self._link)
+        self.setFocusProxy(self._rows)
+        self._rows.valueChanged.connect(self._on_rows)
+        self._cols.valueChanged.connect(self._on_cols)
+
+    def values(self) -> tuple[int, int]:
+        """Return the numbers for rows and columns."""
+        return self._rows.value(), self._cols.value()
+
+    def spin(self, axis: int) -> QSpinBox:
+        """Return the box for the rows (0) or the columns (1)."""
+        return (self._rows, self._cols)[axis]
+
+    def show_values(self, values: tuple[int, int], ranges: tuple[tuple[int, int], tuple[int, int]]) -> None:
+        """Show numbers and their (least, most) without a signal."""
+        for spin, value, (least, most) in zip((self._rows, self._cols), values, ranges, strict=True):
+            spin.blockSignals(True)
+            spin.setRange(least, most)
+            spin.setValue(value)
+            spin.blockSignals(False)
+        if (
+            self._link.isChecked()
+            and values[1] != round(values[0] * self.ratio)
+            and values[0] != round(values[1] / self.ratio)
+        ):
+            self._link.setChecked(False)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Say when one of the boxes is entered."""
+        if event.type() == QEvent.Type.FocusIn:
+            self.focused.emit()
+        return super().eventFilter(watched, event)
+
+    def _on_rows(self, value: int) -> None:
+        self._follow(self._cols, round(value * self.ratio))
+
+    def _on_cols(self, value: int) -> None:
+        self._follow(self._rows, round(value / self.ratio))
+
+    def _follow(self, other: QSpinBox, value: int) -> None:
+        if self._link.isChecked():
+            other.blockSignals(True)
+            other.setValue(value)
+            other.blockSignals(False)
+        self.changed.emit(*self.values())
+
+
+class Section(QFrame):
+    """A heading and rows of a label with its field."""
+
+    def __init__(self, heading: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._grid = QGridLayout(self)
+        self._grid.setColumnStretch(1, 1)
+        self._heading = QLabel(heading, self)
+        self._grid.addWidget(self._heading, 0, 0, 1, 2)
+        self._restyle()
+
+    def add_row(self, text: str, field: QWidget) -> QLabel:
+        """Add a field with its label and return the label."""
+        label = QLabel(text, self)
+        label.setBuddy(field)
+        label.setToolTip(field.toolTip())
+        row = self._grid.rowCount()
+        self._grid.addWidget(label, row, 0)
+        self._grid.addWidget(field, row, 1)
+        return label
+
+    def add_wide(self, field: QWidget) -> None:
+        """Add a field that takes the whole row."""
+        self._grid.addWidget(field, self._grid.rowCount(), 0, 1, 2)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow font and palette."""
+        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "_heading"):
+            self._restyle()
+        super().changeEvent(event)
+
+    def _restyle(self) -> None:
+        unit = theme.unit()
+        self._heading.setFont(theme.font(0.85, bold=True))
+        palette = QPalette(self.palette())
+        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
+        self._heading.setPalette(palette)
+        self._grid.setContentsMargins(0, 0, 0, round(unit))
+        self._grid.setHorizontalSpacing(round(unit))
+        self._grid.setVerticalSpacing(round(0.75 * unit))

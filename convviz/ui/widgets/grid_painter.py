@@ -1,0 +1,364 @@
+"""Paints a number grid: its cells, hatches, lines, digits, rulers, colour bar, and the marks over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QCoreApplication, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QImage, QLinearGradient, QPainter, QPainterPath, QPalette, QPen
+
+from convviz.core import display
+from convviz.core.numbers import format_number
+from convviz.ui import theme
+from convviz.ui.widgets.grid_content import GridContent, GridGeometry, Mark, Role
+
+DIGITS_FROM_PX = 28
+LINES_FROM_PX = 6
+SMOOTH_BELOW_PX = 1.0
+CAPTIONS_FROM_PX = 40
+LEAST_MARK_PX = 6
+
+LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+
+
+@dataclass(frozen=True, eq=False)
+class GridPainter:
+    """Paints one content at one geometry in one palette."""
+
+    content: GridContent
+    geometry: GridGeometry
+    palette: QPalette
+    shown: int | None  # cells in reading order that count as computed; None: all
+    index: NDArray[np.uint8]  # colour-table index of every cell
+
+    @cached_property
+    def _colors(self) -> theme.Colors:
+        return theme.colors(self.palette)
+
+    @cached_property
+    def _lut(self) -> NDArray[np.uint8]:
+        return display.diverging_lut(theme.is_dark(self.palette))
+
+    @cached_property
+    def _white_ink(self) -> NDArray[np.bool_]:
+        return display.text_on(self._lut)
+
+    def paint_all(self, painter: QPainter, bounds: QRectF) -> None:
+        """Paint everything that does not move."""
+        cells = self.geometry.visible_cells()
+        painter.save()
+        self.paint_cells(painter, cells)
+        painter.restore()
+        self._paint_rulers(painter)
+        self._paint_legend(painter, bounds)
+
+    def paint_cells(self, painter: QPainter, cells: QRect) -> None:
+        """Paint some cells, counted from the first one of the array."""
+        if cells.isEmpty():
+            return
+        view = self.geometry.viewport
+        painter.setClipRect(self.geometry.array_rect(cells).intersected(view).adjusted(-1, -1, 1, 1))
+        self._paint_image(painter, cells)
+        self._paint_hatches(painter, cells)
+        if self.geometry.cell >= LINES_FROM_PX:
+            self._paint_lines(painter, cells)
+        if self.geometry.cell >= DIGITS_FROM_PX and self.content.picture is None:
+            self._paint_digits(painter, cells)
+
+    def _paint_image(self, painter: QPainter, cells: QRect) -> None:
+        rows, cols = slice(cells.top(), cells.bottom() + 1), slice(cells.left(), cells.right() + 1)
+        blank = self._colors.blank
+        if self.content.picture is not None:
+            pixels = np.ascontiguousarray(self.content.picture[rows, cols])
+            pixels = self._without_uncomputed(pixels, cells, (blank.red(), blank.green(), blank.blue()))
+            image_format = QImage.Format.Format_RGB888
+        else:
+            pixels = np.ascontiguousarray(self.index[rows, cols])
+            pixels = self._without_uncomputed(pixels, cells, 0)
+            image_format = QImage.Format.Format_Indexed8
+        image = QImage(pixels.data, cells.width(), cells.height(), pixels.strides[0], image_format)
+        if image_format is QImage.Format.Format_Indexed8:
+            lut = self._lut
+            image.setColorTable(
+                [blank.rgb(), *(0xFF000000 | (int(r) << 16) | (int(g) << 8) | int(b) for r, g, b in lut[1:])]
+            )
+        smooth = self.geometry.cell < SMOOTH_BELOW_PX
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+        painter.drawImage(self.geometry.array_rect(cells), image, QRectF(0, 0, cells.width(), cells.height()))
+
+    def _without_uncomputed(
+        self, pixels: NDArray[np.uint8], cells: QRect, blank: int | tuple[int, int, int]
+    ) -> NDArray[np.uint8]:
+        if self.shown is None:
+            return pixels
+        width = self.content.values.shape[1]
+        rows = np.arange(cells.top(), cells.bottom() + 1)[:, None]
+        cols = np.arange(cells.left(), cells.right() + 1)
+        pixels = pixels.copy()
+        pixels[rows * width + cols >= self.shown] = blank
+        return pixels
+
+    def _paint_hatches(self, painter: QPainter, cells: QRect) -> None:
+        colors = self._colors
+        padding = self._padding_path(cells)
+        if not padding.isEmpty():
+            painter.fillPath(padding, colors.padding)
+            self._hatch(painter, padding, colors.hatch, rising=True)
+        unread = self._unread_path(cells)
+        if not unread.isEmpty():
+            veil = QColor(self.palette.color(QPalette.ColorRole.Window))
+            veil.setAlpha(130)
+            painter.fillPath(unread, veil)
+            self._hatch(painter, unread, colors.muted, rising=False)
+
+    def _padding_path(self, cells: QRect) -> QPainterPath:
+        top, left = self.content.origin
+        height, width = self.content.real_size
+        path = QPainterPath()
+        if self.content.values.shape == (height, width):
+            return path
+        path.addRect(self.geometry.array_rect(cells))
+        inside = QPainterPath()
+        inside.addRect(self.geometry.array_rect(QRect(-left, -top, width, height)))
+        return path.subtracted(inside)
+
+    def _unread_path(self, cells: QRect) -> QPainterPath:
+        path = QPainterPath()
+        path.setFillRule(Qt.FillRule.WindingFill)
+        top, left = self.content.origin
+        height, width = self.content.real_size
+        for row in np.flatnonzero(self.content.unread_rows):
+            path.addRect(self.geometry.array_rect(QRect(-left, int(row) - top, width, 1) & cells))
+        for col in np.flatnonzero(self.content.unread_cols):
+            path.addRect(self.geometry.array_rect(QRect(int(col) - left, -top, 1, height) & cells))
+        return path
+
+    def _hatch(self, painter: QPainter, path: QPainterPath, color: QColor, rising: bool) -> None:
+        box = path.boundingRect().intersected(self.geometry.viewport.adjusted(-2, -2, 2, 2))
+        spacing = theme.unit()
+        painter.save()
+        painter.setClipPath(path, Qt.ClipOperation.IntersectClip)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(color, 1))
+        start = int((box.left() - box.height()) // spacing) * spacing
+        x = start
+        while x < box.right() + box.height():
+            if rising:
+                painter.drawLine(QPointF(x, box.bottom()), QPointF(x + box.height(), box.top()))
+            else:
+                painter.drawLine(QPointF(x, box.top()), QPointF(x + box.height(), box.bottom()))
+            x += spacing
+        painter.restore()
+
+    def _paint_lines(self, painter: QPainter, cells: QRect) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setPen(QPen(self._colors.border, 1))
+        box = self.geometry.array_rect(cells)
+        for col in range(cells.left(), cells.right() + 2):
+            x = self.geometry.corner.x() + col * self.geometry.cell
+            painter.drawLine(QPointF(x, box.top()), QPointF(x, box.bottom()))
+        for row in range(cells.top(), cells.bottom() + 2):
+            y = self.geometry.corner.y() + row * self.geometry.cell
+            painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
+
+    def _paint_digits(self, painter: QPainter, cells: QRect) -> None:
+        white = self._white_ink
+        light_ink, dark_ink = QColor(*display.WHITE_TEXT), QColor(*display.BLACK_TEXT)
+        muted = self._colors.muted
+        font, digits = self._digit_font(self.geometry.visible_cells())
+        painter.setFont(font)
+        top, left = self.content.origin
+        width = self.content.values.shape[1]
+        for row in range(cells.top(), cells.bottom() + 1):
+            for col in range(cells.left(), cells.right() + 1):
+                if self.shown is not None and row * width + col >= self.shown:
+                    continue
+                if self.content.is_real(row + top, col + left):
+                    painter.setPen(light_ink if white[self.index[row, col]] else dark_ink)
+                else:
+                    painter.setPen(muted)
+                text = format_number(float(self.content.values[row, col]), digits)
+                painter.drawText(self.geometry.array_rect(QRect(col, row, 1, 1)), Qt.AlignmentFlag.AlignCenter, text)
+
+    def _digit_font(self, cells: QRect) -> tuple[QFont, int]:
+        """Return the font in which the longest number in view fits its cell, and the digits it may have."""
+        values = self.content.values[cells.top() : cells.bottom() + 1, cells.left() : cells.right() + 1]
+        unique = np.unique(values)[:400] if values.size > 64 else values.ravel()
+        base = QFont(theme.font())
+        for digits in (4, 3, 2):
+            longest = max((format_number(float(value), digits) for value in unique), key=len, default="0")
+            base.setPixelSize(max(1, int(0.42 * self.geometry.cell)))
+            room = 0.84 * self.geometry.cell / max(1.0, theme.text_width(base, longest))
+            size = int(base.pixelSize() * min(1.0, room))
+            if size >= 11 or digits == 2:
+                break
+        base.setPixelSize(max(7, size))
+        return base, digits
+
+    def _paint_rulers(self, painter: QPainter) -> None:
+        font = theme.font(0.75)
+        painter.setFont(font)
+        painter.setPen(self._colors.muted)
+        area, cells, unit = self.geometry.viewport, self.geometry.visible_cells(), theme.unit()
+        top, left = self.content.origin
+        widest = max(theme.text_width(font, str(left)), theme.text_width(font, str(cells.right() + left))) + unit
+        step = next(
+            s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if s * self.geometry.cell >= widest or s == 1000
+        )
+        for col in range(cells.left(), cells.right() + 1):
+            if (col + left) % step == 0:
+                x = self.geometry.corner.x() + (col + 0.5) * self.geometry.cell
+                box = QRectF(x - widest, area.top() - 2 * unit, 2 * widest, 2 * unit - 3)
+                painter.drawText(
+                    box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, _index_text(col + left)
+                )
+        for row in range(cells.top(), cells.bottom() + 1):
+            if (row + top) % step == 0:
+                y = self.geometry.corner.y() + (row + 0.5) * self.geometry.cell
+                box = QRectF(0, y - unit, area.left() - 0.5 * unit, 2 * unit)
+                painter.drawText(
+                    box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _index_text(row + top)
+                )
+
+    def _paint_legend(self, painter: QPainter, bounds: QRectF) -> None:
+        """Paint the colour bar, and what the hatches stand for."""
+        unit, area, colors = theme.unit(), self.geometry.viewport, self._colors
+        height = self.content.values.shape[0]
+        y = min(area.bottom(), self.geometry.corner.y() + height * self.geometry.cell) + 1.25 * unit
+        x = area.left()
+        font = theme.font(0.78)
+        painter.setFont(font)
+        level = format_number(self.content.level, 3)
+        text = self.palette.color(QPalette.ColorRole.WindowText)
+        if self.content.picture is None:
+            low = f"−{level}" if self.content.signed else "0"
+            x = self._legend_text(painter, x, y, low, text)
+            bar = QRectF(x, y, 9 * unit, 1.25 * unit)
+            gradient = QLinearGradient(bar.topLeft(), bar.topRight())
+            lut = self._lut
+            first = 1 if self.content.signed else 128
+            for k in range(33):
+                red, green, blue = lut[first + round((255 - first) * k / 32)]
+                gradient.setColorAt(k / 32, QColor(int(red), int(green), int(blue)))
+            painter.setPen(QPen(colors.border, 1))
+            painter.setBrush(gradient)
+            painter.drawRect(bar)
+            x = self._legend_text(painter, bar.right() + 0.75 * unit, y, level, text) + unit
+        for path, label, rising in (
+            (self._padding_path(self.geometry.visible_cells()), _tr("padding"), True),
+            (self._unread_path(self.geometry.visible_cells()), _tr("not read"), False),
+        ):
+            if path.isEmpty() or x + 2 * unit + theme.text_width(font, label) > bounds.right():
+                continue
+            swatch = QRectF(x, y, 1.75 * unit, 1.25 * unit)
+            box = QPainterPath()
+            box.addRect(swatch)
+            painter.fillPath(box, colors.padding)
+            painter.save()
+            self._hatch_swatch(painter, swatch, colors.hatch if rising else colors.muted, rising)
+            painter.restore()
+            x = self._legend_text(painter, swatch.right() + 0.5 * unit, y, label, text) + unit
+
+    def _hatch_swatch(self, painter: QPainter, box: QRectF, color: QColor, rising: bool) -> None:
+        painter.setClipRect(box)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(color, 1))
+        step = theme.unit() / 2
+        for k in range(-3, 6):
+            a, b = (
+                QPointF(box.left() + k * step, box.bottom()),
+                QPointF(box.left() + k * step + box.height(), box.top()),
+            )
+            if not rising:
+                a, b = QPointF(a.x(), box.top()), QPointF(b.x(), box.bottom())
+            painter.drawLine(a, b)
+
+    def _legend_text(self, painter: QPainter, x: float, y: float, text: str, color: QColor) -> float:
+        painter.setPen(color)
+        width = theme.text_width(painter.font(), text)
+        box = QRectF(x, y - 0.5 * theme.unit(), width + 2, 2.25 * theme.unit())
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        return x + width + 0.75 * theme.unit()
+
+    def mark_rect(self, mark: Mark) -> QRectF:
+        """Return the box of a mark; on tiny cells it is kept large enough to be seen."""
+        box = self.geometry.box(mark.rows, mark.cols)
+        grow_x, grow_y = max(0.0, LEAST_MARK_PX - box.width()) / 2, max(0.0, LEAST_MARK_PX - box.height()) / 2
+        return box.adjusted(-grow_x, -grow_y, grow_x, grow_y)
+
+    def _mark_color(self, role: Role) -> QColor:
+        colors = self._colors
+        return {
+            Role.WINDOW: colors.window,
+            Role.PINNED: colors.window,
+            Role.RECEPTIVE_FIELD: colors.receptive_field,
+            Role.READER: colors.reader,
+        }[role]
+
+    def paint_mark(self, painter: QPainter, mark: Mark) -> None:
+        """Outline some cells in the colour of their meaning."""
+        color, unit = self._mark_color(mark.role), theme.unit()
+        box = self.mark_rect(mark)
+        line = max(2.0, 0.375 * unit) if mark.role is not Role.READER else max(1.5, 0.25 * unit)
+        pen = QPen(color, line)
+        pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+        if mark.role is Role.PINNED:
+            pen.setStyle(Qt.PenStyle.DotLine)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if mark.role in {Role.RECEPTIVE_FIELD, Role.READER}:
+            tint = QColor(color)
+            tint.setAlpha(46)
+            for row in mark.rows if mark.has_gaps else mark.rows[:1]:
+                for col in mark.cols if mark.has_gaps else mark.cols[:1]:
+                    painter.fillRect(self.geometry.cell_rect(row, col) if mark.has_gaps else box, tint)
+        halo = QColor(self._colors.surface)
+        halo.setAlpha(200)
+        painter.setPen(QPen(halo, line + 2))
+        painter.drawRect(box)
+        painter.setPen(pen)
+        painter.drawRect(box)
+        if mark.has_gaps and self.geometry.cell >= LINES_FROM_PX:
+            painter.setPen(QPen(color, max(1.5, 0.2 * unit)))
+            for row in mark.rows:
+                for col in mark.cols:
+                    painter.drawRect(self.geometry.cell_rect(row, col).adjusted(2, 2, -2, -2))
+        if mark.captions and self.geometry.cell >= CAPTIONS_FROM_PX:
+            self._paint_captions(painter, mark)
+
+    def _paint_captions(self, painter: QPainter, mark: Mark) -> None:
+        """Write the kernel's weight in the corner of each window cell, in the ink that the cell asks for."""
+        font = theme.font()
+        longest = max((text for row in mark.captions for text in row), key=len)
+        font.setPixelSize(max(7, int(min(0.23 * self.geometry.cell, 1.6 * self.geometry.cell / max(3, len(longest))))))
+        painter.setFont(font)
+        white = self._white_ink
+        top, left = self.content.origin
+        for a, row in enumerate(mark.rows):
+            for b, col in enumerate(mark.cols):
+                if self.content.is_real(row, col):
+                    ink = display.WHITE_TEXT if white[self.index[row - top, col - left]] else display.BLACK_TEXT
+                    painter.setPen(QColor(*ink))
+                else:
+                    painter.setPen(self._colors.muted)
+                box = self.geometry.cell_rect(row, col).adjusted(0, 0, -4, -3)
+                painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, mark.captions[a][b])
+
+
+def _index_text(index: int) -> str:
+    return str(index).replace("-", "−")
+
+
+def connector_pen(palette: QPalette) -> QPen:
+    """Return the pen of the lines that tie a window to the kernel and the kernel to its output cell."""
+    pen = QPen(theme.colors(palette).window, max(1.5, 0.2 * theme.unit()))
+    pen.setDashPattern([4, 3])
+    return pen
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("GridPainter", text)
