@@ -196,6 +196,13 @@ def font(size: float = 1.0, bold: bool = False) -> QFont:
     return result
 
 
+def mute(widget: QWidget) -> None:
+    """Give a widget the colour of secondary text."""
+    palette = QApplication.palette()
+    palette.setColor(QPalette.ColorRole.WindowText, colors(palette).muted)
+    widget.setPalette(palette)
+
+
 def text_width(font: QFont, text: str) -> float:
     """Return the width of one line of text in px."""
     return QFontMetricsF(font).horizontalAdvance(text)

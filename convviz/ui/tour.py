@@ -126,7 +126,7 @@ def _picture(page: LabPage) -> None:
 def _zoomed(page: LabPage) -> None:
     _picture(page)
     for panel in (page.canvas.input, page.canvas.output):
-        panel.grid.zoom(60)
+        panel.grid.zoom(40)
     page.model.go_to(256 * 80 + 100)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QLabel, QWidget
 
 from convviz.core import display
 from convviz.core.layers import Conv2d
@@ -13,10 +15,40 @@ from convviz.core.numbers import format_number
 from convviz.core.window import Axis
 from convviz.ui import theme
 from convviz.ui.lab.model import LabModel, Snapshot
-from convviz.ui.lab.strip import span_text
+from convviz.ui.lab.strip import CHANNEL_NAMES, span_text
 from convviz.ui.widgets.grid_content import GridContent, Mark, Role
-from convviz.ui.widgets.grid_painter import connector_pen
+from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen
 from convviz.ui.widgets.number_grid import NumberGrid
+
+CELL_LIMIT = 84.0
+"""Cells are not made larger than this by themselves, px at 100 %."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a grid asks for: its cells, the room around them and the width of its texts, in px."""
+
+    rows: int
+    cols: int
+    frame: float
+    text: float
+
+
+def column_widths(columns: tuple[Column, Column, Column], width: float, height: float, gap: float) -> list[float]:
+    """Return the widths of input, kernel and output for cells in ``height`` px, with two gaps in ``width`` px.
+
+    Every column is as wide as its texts at least; where the cells do not fit, input and output give way.
+    """
+    cells = [min(CELL_LIMIT * theme.unit() / 8, height / column.rows) for column in columns]
+    if cells[0] >= DIGITS_FROM_PX:
+        cells[1:] = [min(cell, 1.3 * cells[0]) for cell in cells[1:]]
+    wanted = [max(column.text, column.cols * cell + column.frame) for column, cell in zip(columns, cells, strict=True)]
+    spare = width - 2 * gap - sum(wanted)
+    if spare < 0:
+        grids = [wanted[0] - columns[0].text, wanted[2] - columns[2].text]
+        share = max(0.0, 1 + spare / max(1.0, sum(grids)))
+        wanted[0], wanted[2] = columns[0].text + share * grids[0], columns[2].text + share * grids[1]
+    return wanted
 
 
 class GridPanel(QWidget):
@@ -24,47 +56,48 @@ class GridPanel(QWidget):
 
     def __init__(self, name: str, editable: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.title = QLabel(self)
-        self.subtitle = QLabel(self)
+        self._title = QLabel(self)
+        self._subtitle = QLabel(self)
         self.grid = NumberGrid(editable, self)
         self.grid.setAccessibleName(name)
-        for label in (self.title, self.subtitle):
+        for label in (self._title, self._subtitle):
             label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.title)
-        layout.addWidget(self.subtitle)
-        layout.addWidget(self.grid, 1)
-        self.grid.view_changed.connect(self._indent)
+            label.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._restyle()
 
-    def _indent(self) -> None:
-        """Begin the texts where the cells begin, right of the row numbers."""
-        margin = round(self.grid.geometry_of_cells.viewport.left())
-        self.title.setIndent(margin)
-        self.subtitle.setIndent(margin)
-
     def set_texts(self, title: str, subtitle: str) -> None:
-        """Show another title and another line under it."""
-        self.title.setText(title)
-        self.subtitle.setText(subtitle)
-        self.subtitle.setToolTip(subtitle)
+        """Show another title and another line (or two) under it."""
+        self._title.setText(title)
+        self._subtitle.setText(subtitle)
+
+    @property
+    def header_height(self) -> int:
+        """The height that the texts need, px."""
+        return self._title.sizeHint().height() + self._subtitle.sizeHint().height() + round(theme.unit() / 2)
+
+    @property
+    def text_width(self) -> int:
+        """The width that the texts need, px."""
+        return max(self._title.sizeHint().width(), self._subtitle.sizeHint().width()) + round(self.grid.frame.left())
+
+    def arrange(self, box: QRect, header_height: int) -> None:
+        """Take a place on the canvas, with the grid below ``header_height`` px of text."""
+        self.setGeometry(box)
+        left, first = round(self.grid.frame.left()), self._title.sizeHint().height()
+        self._title.setGeometry(left, 0, box.width() - left, first)
+        self._subtitle.setGeometry(left, first, box.width() - left, header_height - first)
+        self.grid.setGeometry(0, header_height, box.width(), box.height() - header_height)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow font and palette."""
-        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange}:
+        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "grid"):
             self._restyle()
         super().changeEvent(event)
 
     def _restyle(self) -> None:
-        if not hasattr(self, "grid"):
-            return
-        self.title.setFont(theme.font(1.25, bold=True))
-        self.subtitle.setFont(theme.font(0.95))
-        palette = QPalette(self.palette())
-        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
-        self.subtitle.setPalette(palette)
+        self._title.setFont(theme.font(1.25, bold=True))
+        self._subtitle.setFont(theme.font(0.95))
+        theme.mute(self._subtitle)
 
 
 class Canvas(QWidget):
@@ -83,13 +116,10 @@ class Canvas(QWidget):
             self.tr("The weights: click one and type a number, turn the wheel, or drag to paint.")
         )
         self.output.grid.setToolTip(self.tr("Click a cell to move the window there."))
-        self._layout = QHBoxLayout(self)
         self._panels = (self.input, self.kernel, self.output)
         self._lines: list[QLineF] = []
         for panel in self._panels:
-            self._layout.addWidget(panel)
             panel.grid.view_changed.connect(self._place_connectors)
-        self._rescale()
         model.state_changed.connect(self.show_state)
         model.position_changed.connect(self.show_position)
         model.view_changed.connect(self.show_state)
@@ -106,7 +136,7 @@ class Canvas(QWidget):
         self._show_input(snapshot)
         self._show_kernel(snapshot)
         self._show_output(snapshot)
-        self._balance(snapshot)
+        self._arrange()
         self.show_position()
 
     def show_position(self) -> None:
@@ -180,7 +210,7 @@ class Canvas(QWidget):
             sign = "−" if state.bias < 0 else "+"
             subtitle = self.tr("bias {sign} {bias}").format(sign=sign, bias=format_number(abs(state.bias)))
             if state.channels > 1:
-                subtitle = self.tr("slice for channel {channel}").format(channel="RGB"[channel]) + " · " + subtitle
+                subtitle = self.tr("channel {channel}").format(channel=CHANNEL_NAMES[channel]) + " · " + subtitle
             if state.flip:
                 values = values[::-1, ::-1].copy()
                 subtitle = self.tr("turned by 180°") + " · " + subtitle
@@ -269,23 +299,47 @@ class Canvas(QWidget):
 
     # ---- layout and connectors
 
-    def _balance(self, snapshot: Snapshot) -> None:
-        """Give each grid a share of the width that follows its columns."""
-        columns = (snapshot.cols.padded_size, snapshot.state.kernel_size[1], snapshot.output_size[1])
-        most = max(columns[0], columns[2])
-        shares = (max(0.6, columns[0] / most), min(0.5, max(0.36, columns[1] / most)), max(0.5, columns[2] / most))
-        for k, share in enumerate(shares):
-            self._layout.setStretch(k, round(100 * share))
-
-    def _rescale(self) -> None:
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves the strip below its share of the height."""
         unit = theme.unit()
-        self._layout.setContentsMargins(round(2 * unit), round(2 * unit), round(2 * unit), round(unit))
-        self._layout.setSpacing(round(4 * unit))
+        return QSize(round(100 * unit), round(50 * unit))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size at which no text is cut and a 3×3 grid can be read."""
+        unit = theme.unit()
+        width = sum(max(panel.text_width, round(12 * unit)) for panel in self._panels) + 10 * unit
+        return QSize(round(width), round(27 * unit))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Arrange the grids in the new room."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Place the three grids side by side in the middle, with room between them for the connectors."""
+        unit = theme.unit()
+        area = QRectF(self.rect()).adjusted(2 * unit, 1.5 * unit, -2 * unit, -0.5 * unit)
+        header = max(panel.header_height for panel in self._panels)
+        columns, cell_height = [], 1.0
+        for panel in self._panels:
+            rows, cols = panel.grid.content.values.shape
+            frame = panel.grid.frame
+            cell_height = area.height() - header - frame.top() - frame.bottom()
+            columns.append(Column(rows, cols, frame.left() + frame.right() + 1, panel.text_width))
+        gap = 3 * unit
+        widths = column_widths((columns[0], columns[1], columns[2]), area.width(), max(1.0, cell_height), gap)
+        spare = max(0.0, area.width() - 2 * gap - sum(widths))
+        gap += min(9 * unit, spare / 3)
+        x = area.left() + max(0.0, area.width() - 2 * gap - sum(widths)) / 2
+        for panel, width in zip(self._panels, widths, strict=True):
+            panel.arrange(QRect(round(x), round(area.top()), round(width), round(area.height())), header)
+            x += width + gap
+        self.updateGeometry()
+        self._place_connectors()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""
-        if event.type() == QEvent.Type.FontChange and hasattr(self, "_layout"):
-            self._rescale()
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "_panels"):
+            self._arrange()
         super().changeEvent(event)
 
     def _connectors(self) -> list[QLineF]:
@@ -349,9 +403,9 @@ def receptive_field_text(model: LabModel, template: str, nothing: str) -> str:
 
 
 def size_formula(snapshot: Snapshot) -> str:
-    """Return ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 with today's numbers; rows and columns apart where they differ."""
+    """Return ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 with today's numbers, a line an axis where the axes differ."""
     rows, cols = _axis_formula(snapshot.rows), _axis_formula(snapshot.cols)
-    return rows if rows == cols else f"{rows}  ×  {cols}"
+    return rows if rows == cols else f"{rows}\n{cols}"
 
 
 def _axis_formula(axis: Axis) -> str:

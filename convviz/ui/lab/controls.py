@@ -486,9 +486,7 @@ class Controls(QScrollArea):
         self._column.setContentsMargins(round(2 * unit), round(1.5 * unit), round(2 * unit), round(unit))
         self._column.setSpacing(round(unit))
         self._tools_row.setSpacing(round(unit / 2))
-        palette = QPalette(self.palette())
-        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
-        self._note_label.setPalette(palette)
+        theme.mute(self._note_label)
         self.updateGeometry()
 
 

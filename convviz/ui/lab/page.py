@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, Qt, Slot
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QPalette, QResizeEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QResizeEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from convviz.core.control import StopToken
@@ -78,8 +78,8 @@ class LabPage(QWidget):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self.canvas)
         self._splitter.addWidget(self.strip)
-        self._splitter.setStretchFactor(0, 3)
-        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setStretchFactor(0, 5)
+        self._splitter.setStretchFactor(1, 2)
         work = QWidget()
         self._work_column = QVBoxLayout(work)
         self._work_column.addWidget(self.info_bar)
@@ -485,6 +485,4 @@ class LabPage(QWidget):
         self._work_column.setContentsMargins(round(2 * unit), round(unit), round(2 * unit), round(unit))
         self._work_column.setSpacing(round(0.75 * unit))
         self._splitter.setHandleWidth(round(unit))
-        palette = QPalette(self.palette())
-        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
-        self._readout.setPalette(palette)
+        theme.mute(self._readout)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.core import display
@@ -19,6 +21,12 @@ from convviz.core.numbers import format_number
 from convviz.ui import theme
 
 CHANNEL_NAMES = ("R", "G", "B")
+NATURAL_UNITS = (112, 18.5)
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+Pieces: TypeAlias = list[list[tuple[str, str]]]
+"""Lines of (text, style); the styles are "plain", "strong" and "result"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +40,13 @@ class Levels:
 def span_text(indices: NDArray[np.integer] | Sequence[int]) -> str:
     """Return "2–4", or "2, 4, 6" where a dilated window leaves cells out."""
     values = [int(value) for value in indices]
-    if len(values) > 1 and any(b - a != 1 for a, b in pairwise(values)):
+    if any(b - a != 1 for a, b in pairwise(values)):
         if len(values) > 4:
             return f"{signed(values[0])}, {signed(values[1])}, … {signed(values[-1])}"
         return ", ".join(signed(value) for value in values)
-    return signed(values[0]) if len(values) == 1 else f"{signed(values[0])}–{signed(values[-1])}"
+    if len(values) == 1:
+        return signed(values[0])
+    return f"{signed(values[0])}{'…' if values[0] < 0 else '–'}{signed(values[-1])}"
 
 
 def signed(value: int) -> str:
@@ -44,9 +54,19 @@ def signed(value: int) -> str:
     return str(value).replace("-", "−")
 
 
-def factor(value: float) -> str:
-    """Return a number as it stands in a product: "(−2)" keeps its sign apart from the sign before it."""
-    return format_number(value)
+def wrapped(rows: Sequence[Sequence[str]], separator: str, width: Callable[[str], float], room: float) -> list[str]:
+    """Return terms in lines no wider than ``room``: a line a row where the rows fit, else filled line by line."""
+    lines = [separator.join(row) for row in rows]
+    if all(width(line + separator) <= room for line in lines):
+        return [line + (separator.rstrip() if line is not lines[-1] else "") for line in lines]
+    lines = [""]
+    terms = [term for row in rows for term in row]
+    for k, term in enumerate(terms):
+        piece = term + (separator if k < len(terms) - 1 else "")
+        if lines[-1] and width(lines[-1] + piece) > room:
+            lines.append("")
+        lines[-1] += piece
+    return lines
 
 
 class DotProductStrip(QWidget):
@@ -74,12 +94,26 @@ class DotProductStrip(QWidget):
     def sizeHint(self) -> QSize:
         """Return room for three 3×3 grids, the sum and the angle."""
         unit = theme.unit()
-        return QSize(round(100 * unit), round(25 * unit))
+        return QSize(round(100 * unit), round(20 * unit))
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which nothing is cut."""
         unit = theme.unit()
-        return QSize(round(62 * unit), round(19 * unit))
+        return QSize(round(60 * unit), round(NATURAL_UNITS[1] * unit))
+
+    @property
+    def _zoom(self) -> float:
+        """How much larger than its natural size the strip is painted."""
+        unit = theme.unit()
+        zoom = min(self.width() / (NATURAL_UNITS[0] * unit), self.height() / (NATURAL_UNITS[1] * unit))
+        return min(2.5, max(1.0, zoom))
+
+    @property
+    def _unit(self) -> float:
+        return theme.unit() * self._zoom
+
+    def _font(self, size: float = 1.0, bold: bool = False) -> QFont:
+        return theme.font(size * self._zoom, bold)
 
     def changeEvent(self, event: QEvent) -> None:
         """Ask for other room in another font."""
@@ -113,28 +147,24 @@ class DotProductStrip(QWidget):
         return text
 
     def _sentence(self, explanation: Explanation) -> str:
-        return " ".join(self._terms(explanation)) + " " + self._outcome(explanation)
+        rows, separator = self._terms(explanation)
+        return separator.join(term for row in rows for term in row) + " " + self._outcome(explanation)
 
-    def _terms(self, explanation: Explanation) -> list[str]:
-        """Return the spelled-out sum, one line a kernel row."""
+    def _terms(self, explanation: Explanation) -> tuple[list[list[str]], str]:
+        """Return the terms of the spelled-out sum by kernel row, and what stands between them."""
         if isinstance(explanation, ConvExplanation):
             values, weights = explanation.values[self._read_channel], explanation.weights[self._read_channel]
-            lines = [
-                " + ".join(
-                    f"({format_number(float(v))}×{format_number(float(w))})" for v, w in zip(row, ws, strict=True)
-                )
+            return [
+                [f"({format_number(float(v))}×{format_number(float(w))})" for v, w in zip(row, ws, strict=True)]
                 for row, ws in zip(values, weights, strict=True)
-            ]
-        elif isinstance(explanation, AvgExplanation):
-            lines = [
-                " + ".join(format_number(float(v)) for v, counted in zip(row, counts, strict=True) if counted)
+            ], " + "
+        if isinstance(explanation, AvgExplanation):
+            rows = [
+                [format_number(float(v)) for v, counted in zip(row, counts, strict=True) if counted]
                 for row, counts in zip(explanation.values[0], explanation.counted, strict=True)
             ]
-            lines = [line for line in lines if line]
-        else:
-            lines = [", ".join(format_number(float(v)) for v in row) for row in explanation.values[0]]
-            return [line + ("," if k < len(lines) - 1 else "") for k, line in enumerate(lines)]
-        return [line + (" +" if k < len(lines) - 1 else "") for k, line in enumerate(lines)]
+            return [row for row in rows if row], " + "
+        return [[format_number(float(v)) for v in row] for row in explanation.values[0]], ", "
 
     @property
     def _read_channel(self) -> int:
@@ -167,7 +197,7 @@ class DotProductStrip(QWidget):
         """Paint one explanation, or the pinned one and another beside it."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        unit, colors = theme.unit(), theme.colors(self.palette())
+        unit, colors = self._unit, theme.colors(self.palette())
         card = QRectF(self.rect()).adjusted(1, 1, -1, -1)
         painter.setBrush(colors.surface)
         painter.setPen(QPen(colors.border, 1))
@@ -190,131 +220,132 @@ class DotProductStrip(QWidget):
     def _paint_explanation(
         self, painter: QPainter, box: QRectF, explanation: Explanation, compact: bool, pinned: bool = False
     ) -> None:
-        unit, colors = theme.unit(), theme.colors(self.palette())
+        unit, colors = self._unit, theme.colors(self.palette())
         title = self._title(explanation) + (" · " + self.tr("pinned") if pinned else "")
-        bold, small = theme.font(1.0, bold=True), theme.font(0.9)
         line = 2.5 * unit
-        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        painter.setFont(bold)
-        painter.drawText(QRectF(box.left(), box.top(), box.width(), line), Qt.AlignmentFlag.AlignLeft, title)
-        painter.setFont(small)
-        painter.setPen(colors.muted)
+        head = QRectF(box.left(), box.top(), box.width(), line)
+        used = self._write(
+            painter, head, title, self._font(bold=True), self.palette().color(QPalette.ColorRole.WindowText)
+        )
+        reads = self._reads(explanation)
+        if self._sees and not compact:
+            sees_font = self._font(0.9, bold=True)
+            needed = used + 3 * unit + theme.text_width(sees_font, self._sees)
+            if needed + theme.text_width(self._font(0.9), reads) + 3 * unit > box.width():
+                reads = ""  # the receptive field says the same, less the padding
+            self._write(painter, head.adjusted(used + 2 * unit, 0, 0, 0), self._sees, sees_font, colors.receptive_field)
         if compact:
-            painter.drawText(
-                QRectF(box.left(), box.top() + line, box.width(), line),
-                Qt.AlignmentFlag.AlignLeft,
-                self._reads(explanation),
-            )
-            body = box.adjusted(0, 2 * line, 0, 0)
+            self._write(painter, head.translated(0, 0.9 * line), reads, self._font(0.9), colors.muted)
+            body = box.adjusted(0, 1.9 * line, 0, 0)
         else:
-            painter.drawText(
-                QRectF(box.left(), box.top(), box.width(), line), Qt.AlignmentFlag.AlignRight, self._reads(explanation)
-            )
+            self._write(painter, head, reads, self._font(0.9), colors.muted, RIGHT)
             body = box.adjusted(0, line, 0, 0)
-            if self._sees:
-                painter.setPen(colors.receptive_field)
-                painter.setFont(theme.font(0.9, bold=True))
-                painter.drawText(
-                    QRectF(box.left(), body.top(), box.width(), line), Qt.AlignmentFlag.AlignLeft, self._sees
-                )
-                body = body.adjusted(0, line, 0, 0)
         if isinstance(explanation, ConvExplanation):
             self._paint_convolution(painter, body, explanation, compact)
         else:
             self._paint_pooling(painter, body, explanation, compact)
 
+    def _write(
+        self,
+        painter: QPainter,
+        box: QRectF,
+        text: str,
+        font: QFont,
+        color: QColor,
+        alignment: Qt.AlignmentFlag = LEFT,
+    ) -> float:
+        """Write one line, in a smaller font where the box is too narrow for it, and return its width."""
+        width = theme.text_width(font, text)
+        if width > box.width():
+            font.setPixelSize(max(7, int(font.pixelSize() * box.width() / width)))
+        painter.setFont(font)
+        painter.setPen(color)
+        painter.drawText(box, alignment, text)
+        return min(width, box.width())
+
     def _grid_cell(self, body: QRectF, shape: tuple[int, ...], grids: int, share: float) -> float:
-        unit = theme.unit()
+        unit = self._unit
         rows, cols = shape
         room = (share * body.width() - grids * 3 * unit) / (grids * cols)
-        return max(2.0, min(4.5 * unit, (body.height() - unit) / rows, room))
+        return max(2.0, min(5 * unit, (body.height() - 0.5 * unit) / rows, room))
 
     def _paint_convolution(self, painter: QPainter, body: QRectF, explanation: ConvExplanation, compact: bool) -> None:
-        unit = theme.unit()
+        unit = self._unit
         k = self._read_channel
         values, weights, products = explanation.values[k], explanation.weights[k], explanation.products[k]
-        cell = self._grid_cell(body, values.shape, 3, 0.72 if compact else 0.5)
-        x = body.left()
-        several = explanation.values.shape[0] > 1
-        label = CHANNEL_NAMES[k] if several else ""
-        product_level = display.signed_levels(products)
+        cell = self._grid_cell(body, values.shape, 3, 0.66 if compact else 0.5)
+        x, top = body.left(), body.top() + 0.25 * unit
         for grid, level, sign in (
             (values, self._levels.input, "⊙"),
             (weights, self._levels.kernel, "="),
-            (products, product_level, "Σ"),
+            (products, display.signed_levels(products), "Σ"),
         ):
-            x = self._paint_grid(painter, QPointF(x, body.top() + 0.5 * unit), grid, level, cell)
-            x = self._paint_sign(painter, x, body.top() + 0.5 * unit, cell * grid.shape[0], sign)
-        rest = QRectF(x, body.top(), body.right() - x, body.height())
+            x = self._paint_grid(painter, QPointF(x, top), grid, level, cell)
+            x = self._paint_sign(painter, x, top, cell * grid.shape[0], sign)
+        rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
+        pieces = self._convolution_pieces(explanation, compact)
         if compact:
-            self._paint_result(painter, rest, [], self._convolution_pieces(explanation, short=True))
+            self._paint_result(painter, rest, ([], ""), pieces)
             return
-        angle_width = 27 * unit
-        lines = self._terms(explanation)
-        if several:
-            lines = [f"{label}:", *lines]
-        with_angle = rest.width() > angle_width + 24 * unit
-        text_box = rest.adjusted(0, 0, -angle_width if with_angle else 0, 0)
-        self._paint_result(painter, text_box, lines, self._convolution_pieces(explanation, short=False))
+        rows, separator = self._terms(explanation)
+        if len(explanation.values) > 1:
+            rows[0][0] = f"{CHANNEL_NAMES[k]}: {rows[0][0]}"
+        with_angle = rest.width() > 54 * unit
+        text_box = rest.adjusted(0, 0, -30 * unit if with_angle else 0, 0)
+        used = self._paint_result(painter, text_box, (rows, separator), pieces)
         if with_angle:
-            self._paint_angle(
-                painter,
-                QRectF(rest.right() - angle_width + unit, rest.top(), angle_width - unit, rest.height()),
-                explanation,
-            )
+            left = min(rest.right() - 28 * unit, max(rest.left() + used + 4 * unit, rest.left() + 30 * unit))
+            self._paint_angle(painter, QRectF(left, rest.top(), 28 * unit, rest.height()), explanation)
 
-    def _convolution_pieces(self, explanation: ConvExplanation, short: bool) -> list[list[tuple[str, str]]]:
-        """Return the closing lines as (text, style) pieces: partial sums, total, bias, result."""
-        result = (format_number(explanation.result), "result")
+    def _convolution_pieces(self, explanation: ConvExplanation, compact: bool) -> Pieces:
+        """Return the closing lines: partial sums of the channels, total, bias, result."""
         bias = explanation.bias
-        sign = "−" if bias < 0 else "+"
-        bias_text = f" {sign} " + self.tr("bias") + f" {format_number(abs(bias))} = "
-        lines: list[list[tuple[str, str]]] = []
-        sums = explanation.channel_sums
-        if len(sums) > 1:
+        bias_text = f" {'−' if bias < 0 else '+'} " + self.tr("bias {bias}").format(bias=format_number(abs(bias)))
+        total = [("= ", "plain"), (format_number(explanation.total), "strong"), (bias_text, "plain")]
+        result = [(" = " if not compact else "= ", "plain"), (format_number(explanation.result), "result")]
+        if compact:
+            return [total, result]
+        lines: Pieces = []
+        if len(explanation.channel_sums) > 1:
             line: list[tuple[str, str]] = []
-            for k, value in enumerate(sums):
-                shown = "strong" if k == self._read_channel else "plain"
-                line += [(" + " if k else "", "plain"), (f"{CHANNEL_NAMES[k]} {format_number(float(value))}", shown)]
+            for k, value in enumerate(explanation.channel_sums):
+                style = "strong" if k == self._read_channel else "plain"
+                line += [(" + " if k else "", "plain"), (f"{CHANNEL_NAMES[k]} {format_number(float(value))}", style)]
             lines.append(line)
-        lines.append([("= ", "plain"), (format_number(explanation.total), "strong"), (bias_text, "plain"), result])
-        return lines if not short else lines[-1:]
+        return [*lines, total + result]
 
     def _paint_pooling(self, painter: QPainter, body: QRectF, explanation: Explanation, compact: bool) -> None:
-        unit = theme.unit()
+        unit = self._unit
         values = explanation.values[0]
-        cell = self._grid_cell(body, values.shape, 1, 0.35)
+        cell = self._grid_cell(body, values.shape, 1, 0.4)
         marked: list[tuple[int, int]] = []
-        pieces: list[list[tuple[str, str]]] = []
-        result = (format_number(explanation.result), "result")
-        lines = self._terms(explanation)
+        line = [("= ", "plain")]
+        rows, separator = self._terms(explanation)
         if isinstance(explanation, MaxExplanation):
-            lines = [self.tr("the largest of"), *lines]
-            marked = list(explanation.ties)
-            if explanation.winner is not None:
-                row = int(explanation.rows[explanation.winner[0]])
-                col = int(explanation.cols[explanation.winner[1]])
-                where = self.tr("at input row {row}, column {col}").format(row=row, col=col)
-                if len(marked) > 1:
-                    where += " · " + self.tr("{count} cells tie, the first one wins").format(count=len(marked))
-                pieces = [[("= ", "plain"), result, (" " + where, "plain")]]
-            else:
-                pieces = [[("= ", "plain"), result, (" " + self.tr("only padding in the window"), "plain")]]
+            sign, marked = "max", list(explanation.ties)
+            line += [(format_number(explanation.result), "result"), ("  " + self._winner_text(explanation), "plain")]
+            rows[0][0], rows[-1][-1] = f"max({rows[0][0]}", f"{rows[-1][-1]})"
         elif isinstance(explanation, AvgExplanation):
-            pieces = [
-                [
-                    (f"= {format_number(explanation.total)} / {explanation.divisor} = ", "plain"),
-                    result,
-                ]
-            ]
-            lines = [self.tr("the sum of"), *lines]
-        x = self._paint_grid(
-            painter, QPointF(body.left(), body.top() + 0.5 * unit), values, self._levels.input, cell, marked
+            sign = self.tr("mean")
+            quotient = f"{format_number(explanation.total)} / {explanation.divisor} = "
+            line += [(quotient, "plain"), (format_number(explanation.result), "result")]
+            if rows:
+                rows[0][0], rows[-1][-1] = f"({rows[0][0]}", f"{rows[-1][-1]}) / {explanation.divisor}"
+        top = body.top() + 0.25 * unit
+        x = self._paint_grid(painter, QPointF(body.left(), top), values, self._levels.input, cell, marked)
+        x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
+        rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
+        self._paint_result(painter, rest, ([], "") if compact else (rows, separator), [line])
+
+    def _winner_text(self, explanation: MaxExplanation) -> str:
+        if explanation.winner is None:
+            return self.tr("only padding in the window")
+        row, col = (
+            int(along[tap]) for along, tap in zip((explanation.rows, explanation.cols), explanation.winner, strict=True)
         )
-        sign = "max" if isinstance(explanation, MaxExplanation) else self.tr("mean")
-        x = self._paint_sign(painter, x, body.top() + 0.5 * unit, cell * values.shape[0], sign)
-        rest = QRectF(x, body.top(), body.right() - x, body.height())
-        self._paint_result(painter, rest, [] if compact else lines, pieces)
+        text = self.tr("from input row {row}, column {col}").format(row=row, col=col)
+        ties = len(explanation.ties)
+        return text if ties == 1 else text + " · " + self.tr("{count} cells tie, the first one wins").format(count=ties)
 
     def _paint_grid(
         self,
@@ -331,12 +362,12 @@ class DotProductStrip(QWidget):
         white = display.text_on(lut)
         index = display.to_index(np.asarray(values, dtype=np.float64), level)
         texts = [[format_number(float(v), 3) for v in row] for row in values]
-        font = theme.font()
+        font = self._font()
         font.setPixelSize(max(6, int(0.42 * cell)))
         longest = max((text for row in texts for text in row), key=len)
         fitting = font.pixelSize() * min(1.0, 0.88 * cell / max(1.0, theme.text_width(font, longest)))
         font.setPixelSize(max(6, int(fitting)))
-        with_digits = cell >= 2 * theme.unit() and fitting >= 0.75 * theme.unit()
+        with_digits = cell >= 2 * self._unit and fitting >= 0.75 * self._unit
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setFont(font)
@@ -364,8 +395,8 @@ class DotProductStrip(QWidget):
 
     def _paint_sign(self, painter: QPainter, x: float, top: float, height: float, sign: str) -> float:
         """Write a sign between two grids and return where it ends."""
-        unit = theme.unit()
-        font = theme.font(1.4 if len(sign) == 1 else 1.0)
+        unit = self._unit
+        font = self._font(1.4 if len(sign) == 1 else 1.0)
         width = max(3 * unit, theme.text_width(font, sign) + 1.5 * unit)
         painter.setFont(font)
         painter.setPen(theme.colors(self.palette()).muted)
@@ -373,89 +404,80 @@ class DotProductStrip(QWidget):
         return x + width
 
     def _paint_result(
-        self, painter: QPainter, box: QRectF, lines: list[str], pieces: list[list[tuple[str, str]]]
-    ) -> None:
-        """Write the spelled-out sum, shortened where it does not fit, and under it the closing lines."""
-        unit, colors = theme.unit(), theme.colors(self.palette())
-        x, y = box.left() + unit, box.top()
-        width = box.width() - unit
-        line_height = 2.6 * unit
-        closing = (len(pieces) - 1) * line_height + 4 * unit
-        font = theme.font(1.0)
-        fitting = max(0, int((box.height() - closing) // line_height))
-        if lines and fitting and len(lines) > fitting:
-            hidden = len(lines) - fitting + 1
-            more = self.tr("… and {count} more rows").format(count=hidden)
-            lines = [*lines[: fitting - 1], more]
-        painter.setFont(font)
-        painter.setPen(colors.muted)
-        metrics = painter.fontMetrics()
-        for text in lines if fitting else []:
-            shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(width))
-            painter.drawText(QRectF(x, y, width, line_height), Qt.AlignmentFlag.AlignVCenter, shown)
+        self, painter: QPainter, box: QRectF, terms: tuple[list[list[str]], str], pieces: Pieces
+    ) -> float:
+        """Write the spelled-out sum, shortened where it does not fit, and the closing lines; return the width used."""
+        unit, muted = self._unit, theme.colors(self.palette()).muted
+        line_height, result_height = 2.5 * unit, 4 * unit
+        closing = (len(pieces) - 1) * line_height + result_height
+        font = self._font(1.0)
+        rows, separator = terms
+        room = max(0, int((box.height() - closing) // line_height))
+        lines = wrapped(rows, separator, partial(theme.text_width, font), box.width()) if rows and room else []
+        if len(lines) > room:
+            count = sum(len(row) for row in rows) - sum(line.count(separator) for line in lines[: room - 1])
+            lines = [*lines[: room - 1], self.tr("… and {count} more terms").format(count=count)]
+        y, used = box.top(), 0.0
+        for text in lines:
+            used = max(used, self._write(painter, QRectF(box.left(), y, box.width(), line_height), text, font, muted))
             y += line_height
-        styles = {
-            "plain": (theme.font(1.1), colors.muted),
-            "strong": (theme.font(1.2, bold=True), self.palette().color(QPalette.ColorRole.WindowText)),
-            "result": (theme.font(1.9, bold=True), colors.window_text),
-        }
         for line in pieces:
-            tall = any(style == "result" for _, style in line)
-            height = 4 * unit if tall else line_height
-            natural = sum(theme.text_width(styles[style][0], text) for text, style in line)
-            shrink = min(1.0, width / max(1.0, natural))
-            left = x
-            for text, style in line:
-                piece_font, color = styles[style]
-                piece_font.setPixelSize(max(8, int(piece_font.pixelSize() * shrink)))
-                painter.setFont(piece_font)
-                painter.setPen(color)
-                piece_width = theme.text_width(piece_font, text)
-                painter.drawText(QRectF(left, y, piece_width + 4, height), Qt.AlignmentFlag.AlignVCenter, text)
-                left += piece_width
+            height = result_height if any(style == "result" for _, style in line) else line_height
+            used = max(used, self._paint_pieces(painter, QRectF(box.left(), y, box.width(), height), line))
             y += height
+        return used
+
+    def _paint_pieces(self, painter: QPainter, box: QRectF, line: list[tuple[str, str]]) -> float:
+        """Write one line of differently styled pieces, smaller where the box is too narrow, and return its width."""
+        colors = theme.colors(self.palette())
+        text_color = self.palette().color(QPalette.ColorRole.WindowText)
+        styles = {
+            "plain": (self._font(1.1), colors.muted),
+            "strong": (self._font(1.2, bold=True), text_color),
+            "result": (self._font(2.0, bold=True), colors.window_text),
+        }
+        natural = sum(theme.text_width(styles[style][0], text) for text, style in line)
+        shrink = min(1.0, box.width() / max(1.0, natural))
+        x = box.left()
+        for text, style in line:
+            font, color = QFont(styles[style][0]), styles[style][1]
+            font.setPixelSize(max(7, int(font.pixelSize() * shrink)))
+            width = theme.text_width(font, text)
+            self._write(painter, QRectF(x, box.top(), width + 4, box.height()), text, font, color)
+            x += width
+        return x - box.left()
 
     def _paint_angle(self, painter: QPainter, box: QRectF, explanation: ConvExplanation) -> None:
         """Read the dot product as lengths and an angle, and draw the angle."""
-        unit, colors = theme.unit(), theme.colors(self.palette())
-        line = 2.6 * unit
-        painter.setFont(theme.font(0.9))
-        painter.setPen(colors.muted)
-        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(box.left(), box.top(), box.width(), line), left, self.tr("as lengths and an angle"))
-        painter.drawText(
-            QRectF(box.left(), box.top() + line, box.width(), line), left, self.tr("‖window‖ · ‖kernel‖ · cos θ")
-        )
+        unit, muted = self._unit, theme.colors(self.palette()).muted
+        line = QRectF(box.left(), box.top(), box.width(), 2.4 * unit)
+        small = self._font(0.9)
+        self._write(painter, line, self.tr("as lengths and an angle"), small, muted)
+        line.translate(0, line.height())
+        self._write(painter, line, self.tr("‖window‖ · ‖kernel‖ · cos θ"), small, muted)
+        line.translate(0, line.height())
         if explanation.cosine is None:
-            painter.drawText(
-                QRectF(box.left(), box.top() + 2 * line, box.width(), 2 * line),
-                left | Qt.TextFlag.TextWordWrap,
-                self.tr("No angle: the window or the kernel is all zeros."),
-            )
+            self._write(painter, line, self.tr("no angle: one of them is all zeros"), small, muted)
             return
-        lengths = " × ".join(
-            format_number(value) for value in (explanation.value_norm, explanation.weight_norm, explanation.cosine)
-        )
-        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        painter.setFont(theme.font(0.95, bold=True))
-        text = f"{lengths} = {format_number(explanation.total)}"
-        painter.drawText(QRectF(box.left(), box.top() + 2 * line, box.width(), line), left, text)
-        if not math.isfinite(explanation.cosine) or box.height() < 3 * line + 3 * unit:
-            return
-        theta = math.acos(min(1.0, max(-1.0, explanation.cosine)))
-        ray = min(box.height() - 3 * line - unit, 7 * unit)
-        origin = QPointF(
-            box.left() + (1.5 * unit if theta <= math.pi / 2 else 1.5 * unit + ray), box.top() + 3 * line + ray
-        )
-        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 3))
+        lengths = (explanation.value_norm, explanation.weight_norm, explanation.cosine)
+        text = " × ".join(format_number(value) for value in lengths) + f" = {format_number(explanation.total)}"
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        self._write(painter, line, text, self._font(0.95, bold=True), ink)
+        room = box.bottom() - line.bottom() - 0.5 * unit
+        if math.isfinite(explanation.cosine) and room > 2 * unit:
+            theta = math.acos(min(1.0, max(-1.0, explanation.cosine)))
+            self._draw_angle(painter, QPointF(box.left(), line.bottom() + 0.25 * unit), min(room, 7 * unit), theta)
+
+    def _draw_angle(self, painter: QPainter, corner: QPointF, ray: float, theta: float) -> None:
+        unit, colors = self._unit, theme.colors(self.palette())
+        origin = corner + QPointF(unit if theta <= math.pi / 2 else unit + ray, ray)
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 0.375 * unit))
         painter.drawLine(origin, origin + QPointF(ray, 0))
-        painter.setPen(QPen(colors.window, 3))
+        painter.setPen(QPen(colors.window, 0.375 * unit))
         painter.drawLine(origin, origin + QPointF(ray * math.cos(theta), -ray * math.sin(theta)))
         painter.setPen(QPen(colors.muted, 1))
-        arc = ray * 0.4
-        painter.drawArc(
-            QRectF(origin.x() - arc, origin.y() - arc, 2 * arc, 2 * arc), 0, round(math.degrees(theta) * 16)
-        )
-        painter.setFont(theme.font(0.95))
-        label = QRectF(origin.x() + ray + unit, origin.y() - 2.4 * unit, 14 * unit, 2.6 * unit)
-        painter.drawText(label, left, f"θ = {format_number(math.degrees(theta), 3)}°")
+        arc = 0.4 * ray
+        square = QRectF(origin.x() - arc, origin.y() - arc, 2 * arc, 2 * arc)
+        painter.drawArc(square, 0, round(math.degrees(theta) * 16))
+        label = QRectF(origin.x() + ray + unit, origin.y() - 2.4 * unit, 14 * unit, 2.4 * unit)
+        self._write(painter, label, f"θ = {format_number(math.degrees(theta), 3)}°", self._font(0.95), colors.muted)

@@ -88,7 +88,7 @@ class FlatButton(QToolButton):
         fill, border = QColor(Qt.GlobalColor.transparent), QColor(Qt.GlobalColor.transparent)
         ink = palette.color(group, QPalette.ColorRole.ButtonText)
         if self._kind is Kind.PLAIN and self.isChecked():
-            fill = colors.border
+            fill = colors.border if self._show_text else fill
         elif strong and self.isEnabled():
             fill = palette.color(QPalette.ColorRole.Highlight)
             ink = palette.color(QPalette.ColorRole.HighlightedText)

@@ -181,9 +181,7 @@ class Section(QFrame):
     def _restyle(self) -> None:
         unit = theme.unit()
         self._heading.setFont(theme.font(0.85, bold=True))
-        palette = QPalette(self.palette())
-        palette.setColor(QPalette.ColorRole.WindowText, theme.colors(self.palette()).muted)
-        self._heading.setPalette(palette)
+        theme.mute(self._heading)
         self._grid.setContentsMargins(0, 0, 0, round(unit))
         self._grid.setHorizontalSpacing(round(unit))
         self._grid.setVerticalSpacing(round(0.75 * unit))

@@ -353,9 +353,11 @@ def _index_text(index: int) -> str:
     return str(index).replace("-", "−")
 
 
-def connector_pen(palette: QPalette) -> QPen:
+def connector_pen(palette: QPalette, alpha: int = 255) -> QPen:
     """Return the pen of the lines that tie a window to the kernel and the kernel to its output cell."""
-    pen = QPen(theme.colors(palette).window, max(1.5, 0.2 * theme.unit()))
+    color = QColor(theme.colors(palette).window)
+    color.setAlpha(alpha)
+    pen = QPen(color, max(1.5, 0.2 * theme.unit()))
     pen.setDashPattern([4, 3])
     return pen
 

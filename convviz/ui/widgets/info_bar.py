@@ -19,7 +19,7 @@ class InfoBar(QFrame):
         self._label.setWordWrap(True)
         self._label.setTextFormat(Qt.TextFormat.PlainText)
         self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._close = FlatButton("clear", kind=Kind.PLAIN, parent=self)
+        self._close = FlatButton("close", kind=Kind.PLAIN, parent=self)
         self._close.setToolTip(self.tr("Dismiss"))
         self._close.setAccessibleName(self.tr("Dismiss the message"))
         self._close.clicked.connect(self.clear)

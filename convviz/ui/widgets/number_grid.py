@@ -8,7 +8,7 @@ indices or indices past the end.
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QEvent, QLineF, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QLineF, QMarginsF, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QKeyEvent,
@@ -53,7 +53,6 @@ class NumberGrid(QWidget):
     def __init__(self, editable: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.editable = editable
-        self.cell_limit = 56.0  # cells are not made larger than this by themselves, px at 100 %
         self._content = GridContent(np.zeros((1, 1)))
         self._index = np.full((1, 1), 128, np.uint8)
         self._shown: int | None = None
@@ -184,10 +183,14 @@ class NumberGrid(QWidget):
         if dx or dy:
             self._move(self._geometry.corner + QPointF(dx, dy), self._geometry.cell)
 
-    def _viewport(self) -> QRectF:
-        """Return the part of the widget that cells may cover: all but the rulers and the colour bar."""
+    @property
+    def frame(self) -> QMarginsF:
+        """The room around the cells for row and column numbers and the colour bar, px."""
         unit = theme.unit()
-        return QRectF(self.rect()).adjusted(self._ruler_width(), 2.0 * unit, -3, -3.5 * unit)
+        return QMarginsF(self._ruler_width(), 2.0 * unit, 3.0, 3.5 * unit)
+
+    def _viewport(self) -> QRectF:
+        return QRectF(self.rect()).marginsRemoved(self.frame)
 
     def _ruler_width(self) -> float:
         first = self._content.origin[0]
@@ -198,7 +201,7 @@ class NumberGrid(QWidget):
     def _fitting_cell(self) -> float:
         height, width = self._content.values.shape
         area = self._viewport()
-        cell = min(area.width() / width, area.height() / height, self.cell_limit * theme.unit() / 8)
+        cell = min(area.width() / width, area.height() / height, MAX_ZOOM_PX * theme.unit() / 8)
         return max(0.05, float(int(cell)) if cell >= LINES_FROM_PX else cell)
 
     def _lay_out(self) -> None:
@@ -229,7 +232,7 @@ class NumberGrid(QWidget):
         source = QRectF(part.x() * ratio, part.y() * ratio, part.width() * ratio, part.height() * ratio)
         painter.drawPixmap(QRectF(part), self._layer, source)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(connector_pen(self.palette()))
+        painter.setPen(connector_pen(self.palette(), alpha=110))  # the numbers under them stay readable
         painter.drawLines(self._connectors)
         painter.setClipRect(self._geometry.viewport.adjusted(-3, -3, 3, 3), Qt.ClipOperation.IntersectClip)
         grid = self._painter()
