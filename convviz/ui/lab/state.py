@@ -25,6 +25,7 @@ MAX_KERNEL = 15
 MAX_STRIDE = 16
 MAX_PADDING = 16
 MAX_DILATION = 16
+MAX_SEED = 9999
 MAX_STORED_CELLS = 64 * 64
 """Hand-made grids up to this size come back at the next start."""
 
@@ -184,9 +185,11 @@ def ranges(state: LabState, axis: int) -> Ranges:
             min(MAX_KERNEL, most_kernel),
             "kernel_size" if most_kernel < MAX_KERNEL else "shown",
         ),
-        stride=Range(1, MAX_STRIDE if not state.same else 1, "same" if state.same else "shown"),
+        stride=Range(1, 1, "same") if state.same else Range(max(1, span - size - 2 * padding + 1), MAX_STRIDE, "shown"),
         padding=Range(
-            min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode),
+            0
+            if state.same
+            else min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode),
             min(MAX_PADDING, most_padding),
             ("half_kernel" if pooling else mode) if most_padding < MAX_PADDING else "shown",
         ),
@@ -202,8 +205,8 @@ def legal(state: LabState) -> LabState:
     """Return the state with the smallest changes that make every parameter fit the input and the operation."""
     kernel, padding = list(state.kernel_size), list(state.padding)
     dilation, stride = list(state.dilation), list(state.stride)
-    same, mode = state.same and not state.is_pooling, state.padding_mode
-    pool_mode: PaddingMode = "zeros" if state.is_pooling else mode
+    same, ceil_mode = state.same and not state.is_pooling, state.ceil_mode and state.is_pooling
+    mode: PaddingMode = "zeros" if state.is_pooling else state.padding_mode
     for axis in (0, 1):
         size = state.size[axis]
         if state.operation == "avg":
@@ -211,13 +214,27 @@ def legal(state: LabState) -> LabState:
         if same:
             stride[axis] = 1
         kernel[axis] = min(kernel[axis], MAX_KERNEL)
-        padding[axis] = min(padding[axis], MAX_PADDING, max_padding(size, padding_mode=pool_mode))
+        padding[axis] = min(padding[axis], MAX_PADDING, max_padding(size, padding_mode=mode))
         if state.is_pooling:
             padding[axis] = min(padding[axis], kernel[axis] // 2)
         amount: int | Literal["same", "valid"] = "same" if same else padding[axis]
-        most = max_dilation(size, kernel_size=kernel[axis], padding=amount, padding_mode=pool_mode)
+        most = max_dilation(
+            size,
+            kernel_size=kernel[axis],
+            padding=amount,
+            stride=stride[axis],
+            ceil_mode=ceil_mode,
+            padding_mode=mode,
+        )
         dilation[axis] = max(1, min(dilation[axis], most))
-        most = max_kernel_size(size, padding=amount, dilation=dilation[axis], padding_mode=pool_mode)
+        most = max_kernel_size(
+            size,
+            padding=amount,
+            dilation=dilation[axis],
+            stride=stride[axis],
+            ceil_mode=ceil_mode,
+            padding_mode=mode,
+        )
         kernel[axis] = min(kernel[axis], most)
         if state.is_pooling:
             padding[axis] = min(padding[axis], kernel[axis] // 2)
@@ -338,26 +355,48 @@ def to_json(state: LabState) -> str:
 def from_json(text: str) -> LabState | None:
     """Return the stored state, or None where the text is damaged; a picture has to be opened again from its path."""
     try:
-        stored = json.loads(text)
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v := stored[name], list) else v for name in _STORED}
-        size, channels = (int(stored["size"][0]), int(stored["size"][1])), int(stored["channels"])
-        if not (min(size) >= 1 and max(size) <= MAX_INPUT and 1 <= channels <= MAX_CHANNELS):
-            return None
-        kind = stored["input"]
-        source = Source(kind, int(stored["seed"]), path=str(stored["path"]))
-        if kind in INPUTS:
-            values = make_input(kind, size, source.seed, channels)
-        elif "values" in stored:
-            values = np.array(stored["values"], dtype=np.float64).reshape(channels, *size)
-        else:
-            values = np.zeros((channels, *size))
-        weight = np.array(stored["weight"], dtype=np.float64)
-        if not (np.isfinite(values).all() and np.isfinite(weight).all() and np.isfinite(fields["bias"])):
-            return None
-        state = LabState(source=source, input=values, weight=weight, **fields)
-        if max(state.kernel_size) > MAX_KERNEL or state.operation not in {"conv", "max", "avg"}:
-            return None
+        state = _restored(json.loads(text))
         state.layer.output_shape(state.input.shape)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return None  # whatever was wrong with it, the Lab starts with its first state
-    return state
+        return state if _can_be_shown(state) else None
+    except Exception:  # whatever was wrong with it, the Lab starts with its first state
+        return None
+
+
+def _restored(stored: dict[str, Any]) -> LabState:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v := stored[name], list) else v for name in _STORED}
+    channels, size = stored["channels"], tuple(stored["size"])
+    if channels not in {1, MAX_CHANNELS} or max(size) > MAX_INPUT:
+        raise ValueError("an input that the Lab cannot show")
+    source = Source(stored["input"], int(stored["seed"]), path=str(stored["path"]))
+    if source.kind in INPUTS:
+        values = make_input(source.kind, size, source.seed, channels)
+    else:
+        values = np.array(stored.get("values", np.zeros((channels, *size))), dtype=np.float64)
+    return LabState(
+        source=source,
+        input=values.reshape(channels, *size),
+        weight=np.array(stored["weight"], dtype=np.float64),
+        **fields,
+    )
+
+
+def _can_be_shown(state: LabState) -> bool:
+    first = initial_state()
+    limits = ranges(state, 0), ranges(state, 1)
+    return (
+        all(type(getattr(state, name)) is type(getattr(first, name)) for name in _STORED)
+        and state.source.kind in {*INPUTS, "picture", "custom"}
+        and 0 <= state.source.seed <= MAX_SEED
+        and state.kernel in {*KERNELS, "custom"}
+        and state.kernel_seed >= 0
+        and state.weight.ndim == 4
+        and state.weight.shape[:2] == (1, state.channels)
+        and 1 <= min(state.weight.shape[2:]) <= max(state.weight.shape[2:]) <= MAX_KERNEL
+        and not (state.same and state.is_pooling)
+        and all(np.isfinite(numbers).all() for numbers in (state.input, state.weight, state.bias))
+        and all(
+            getattr(limits[axis], name).least <= getattr(state, name)[axis] <= getattr(limits[axis], name).most
+            for axis in (0, 1)
+            for name in ("size", "kernel_size", "stride", "padding", "dilation")
+        )
+    )
