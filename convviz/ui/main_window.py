@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMainWindow, QMenu, QVBoxLayout, QWidget
 
 from convviz.resources import resource
 from convviz.ui import theme
@@ -19,6 +19,8 @@ from convviz.ui.widgets.buttons import FlatButton, Kind
 SCALE_STEPS = (0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 FIRST_SIZE = QSize(1280, 800)
 NAME_UNITS = 90
+BAR_UNITS, TOOL_UNITS = 28, 4.3
+"""Width of the bar without its tools, and of a tool, in spacing units."""
 
 
 class MainWindow(QMainWindow):
@@ -113,21 +115,33 @@ class MainWindow(QMainWindow):
 
 
 class TopBar(QWidget):
-    """The bar at the top: the name, the pages, and what concerns the whole window."""
+    """The bar at the top: the name, the pages, and tools for the whole window; what has no room goes into a menu."""
+
+    TOOLS = ("undo", "redo", "copy", "paste", "zoom_out", "zoom_in", "fit", "smaller", "larger", "theme")
 
     def __init__(self, actions: dict[str, Action], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._logo = QLabel(self)
         self._name = QLabel("convviz", self)
+        self._tools = [FlatButton.for_action(actions[name], kind=Kind.PLAIN) for name in self.TOOLS]
+        self._menu = QMenu(self)
+        self._more = FlatButton("more", kind=Kind.PLAIN)
+        self._more.setToolTip(self.tr("More actions"))
+        self._more.setAccessibleName(self.tr("More actions"))
+        self._more.clicked.connect(self._open_menu)
         self._row = QHBoxLayout(self)
         self._row.addWidget(self._logo)
         self._row.addWidget(self._name)
         self._row.addWidget(FlatButton.for_action(actions["controls"], kind=Kind.PLAIN))
         self._row.addWidget(FlatButton.for_action(actions["page_lab"], with_text=True, kind=Kind.PLAIN))
         self._row.addStretch(1)
-        for name in ("undo", "redo", "copy", "paste", "zoom_out", "zoom_in", "fit", "smaller", "larger", "theme"):
-            self._row.addWidget(FlatButton.for_action(actions[name], kind=Kind.PLAIN))
+        for button in (*self._tools, self._more):
+            self._row.addWidget(button)
         self._rescale()
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size: pages and the menu."""
+        return QSize(round(40 * theme.unit()), super().minimumSizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the bar's surface."""
@@ -138,14 +152,29 @@ class TopBar(QWidget):
         painter.drawLine(0, self.height() - 1, self.width(), self.height() - 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Drop the name where there is no room for it."""
-        self._name.setVisible(self.width() >= NAME_UNITS * theme.unit())
+        """Fold what has no room."""
+        self._fold()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""
         if event.type() == QEvent.Type.FontChange and hasattr(self, "_row"):
             self._rescale()
         super().changeEvent(event)
+
+    def _fold(self) -> None:
+        """Leave out the name, then the tools that have no room; those go into the menu."""
+        units = self.width() / theme.unit()
+        self._name.setVisible(units >= NAME_UNITS)
+        room = max(0, int((units - BAR_UNITS) / TOOL_UNITS))
+        folded = self._tools[: max(0, len(self._tools) - room)]
+        for button in self._tools:
+            button.setVisible(button not in folded)
+        self._more.setVisible(bool(folded))
+        self._menu.clear()
+        self._menu.addActions([button.defaultAction() for button in folded])
+
+    def _open_menu(self) -> None:
+        self._menu.popup(self._more.mapToGlobal(self._more.rect().bottomLeft()))
 
     def _rescale(self) -> None:
         unit = theme.unit()
@@ -161,4 +190,4 @@ class TopBar(QWidget):
         painter.end()
         logo.setDevicePixelRatio(ratio)
         self._logo.setPixmap(logo)
-        self._name.setVisible(self.width() >= NAME_UNITS * unit)
+        self._fold()

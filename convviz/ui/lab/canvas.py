@@ -39,9 +39,11 @@ def column_widths(columns: tuple[Column, Column, Column], width: float, height: 
 
     Every column is as wide as its texts at least; where the cells do not fit, input and output give way.
     """
-    cells = [min(CELL_LIMIT * theme.unit() / 8, height / column.rows) for column in columns]
+    unit = theme.unit()
+    cells = [min(CELL_LIMIT * unit / 8, height / column.rows) for column in columns]
     if cells[0] >= DIGITS_FROM_PX:
         cells[1:] = [min(cell, 1.3 * cells[0]) for cell in cells[1:]]
+    cells[1] = min(cells[1], max(cells[0], 6 * unit), 0.24 * width / columns[1].cols)
     wanted = [max(column.text, column.cols * cell + column.frame) for column, cell in zip(columns, cells, strict=True)]
     spare = width - 2 * gap - sum(wanted)
     if spare < 0:
@@ -96,7 +98,7 @@ class GridPanel(QWidget):
 
     def _restyle(self) -> None:
         self._title.setFont(theme.font(1.25, bold=True))
-        self._subtitle.setFont(theme.font(0.95))
+        self._subtitle.setFont(theme.font(0.9))
         theme.mute(self._subtitle)
 
 
@@ -307,8 +309,8 @@ class Canvas(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which no text is cut and a 3×3 grid can be read."""
         unit = theme.unit()
-        width = sum(max(panel.text_width, round(12 * unit)) for panel in self._panels) + 10 * unit
-        return QSize(round(width), round(27 * unit))
+        width = sum(max(panel.text_width, round(12 * unit)) for panel in self._panels) + 7 * unit
+        return QSize(round(width), round(24 * unit))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Arrange the grids in the new room."""
@@ -317,7 +319,7 @@ class Canvas(QWidget):
     def _arrange(self) -> None:
         """Place the three grids side by side in the middle, with room between them for the connectors."""
         unit = theme.unit()
-        area = QRectF(self.rect()).adjusted(2 * unit, 1.5 * unit, -2 * unit, -0.5 * unit)
+        area = QRectF(self.rect()).adjusted(unit, unit, -unit, 0)
         header = max(panel.header_height for panel in self._panels)
         columns, cell_height = [], 1.0
         for panel in self._panels:
@@ -325,7 +327,7 @@ class Canvas(QWidget):
             frame = panel.grid.frame
             cell_height = area.height() - header - frame.top() - frame.bottom()
             columns.append(Column(rows, cols, frame.left() + frame.right() + 1, panel.text_width))
-        gap = 3 * unit
+        gap = 2 * unit
         widths = column_widths((columns[0], columns[1], columns[2]), area.width(), max(1.0, cell_height), gap)
         spare = max(0.0, area.width() - 2 * gap - sum(widths))
         gap += min(9 * unit, spare / 3)

@@ -29,7 +29,7 @@ from convviz.ui.lab import state as lab
 from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.state import LabState, Range
 from convviz.ui.widgets.buttons import Choices, FlatButton, Segmented
-from convviz.ui.widgets.fields import PairSpin, Section
+from convviz.ui.widgets.fields import DoubleSpinBox, PairSpin, Section, SpinBox
 
 PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
 
@@ -131,9 +131,8 @@ class Controls(QScrollArea):
             row.addWidget(button)
         self._tools_row = row
         section.add_row(self.tr("Brush"), tools)
-        self._seed = QSpinBox()
+        self._seed = SpinBox()
         self._seed.setRange(0, 9999)
-        self._seed.setKeyboardTracking(False)
         self._seed.setAccessibleName(self.tr("Seed of the random input"))
         self._seed.setToolTip(self.tr("The same seed gives the same random numbers."))
         self._seed.valueChanged.connect(self._on_seed)
@@ -229,10 +228,9 @@ class Controls(QScrollArea):
         return combo
 
     def _number(self, name: str, tooltip: str) -> QDoubleSpinBox:
-        spin = QDoubleSpinBox()
+        spin = DoubleSpinBox()
         spin.setRange(-999, 999)
         spin.setDecimals(2)
-        spin.setKeyboardTracking(False)
         spin.setAccessibleName(name)
         spin.setToolTip(tooltip)
         return spin

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
-from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, Qt, Slot
+from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, QSize, Qt, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QResizeEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
@@ -22,13 +22,15 @@ from convviz.ui.lab.canvas import Canvas, receptive_field_text
 from convviz.ui.lab.controls import Controls
 from convviz.ui.lab.model import Cell, LabModel
 from convviz.ui.lab.state import Array, LabState, Operation
-from convviz.ui.lab.strip import CHANNEL_NAMES, DotProductStrip, Levels, span_text
+from convviz.ui.lab.strip import CHANNEL_NAMES, LINE_UNITS, DotProductStrip, Levels, span_text
 from convviz.ui.settings import Settings
 from convviz.ui.widgets.info_bar import InfoBar
 from convviz.ui.widgets.number_grid import NumberGrid
 from convviz.ui.widgets.transport import Player, Transport
 
-NARROW_UNITS = 112
+NARROW_UNITS = 120
+SHORT_UNITS = 62
+TRANSPORT_UNITS = 6.5
 FIRST_PICTURE_SIDE = 64
 PICTURE_FILTER = "*.png *.jpg *.jpeg *.webp *.bmp"
 
@@ -78,11 +80,10 @@ class LabPage(QWidget):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self.canvas)
         self._splitter.addWidget(self.strip)
-        self._splitter.setStretchFactor(0, 5)
-        self._splitter.setStretchFactor(1, 2)
+        self._splitter_moved = False
+        self._splitter.splitterMoved.connect(self._on_splitter_moved)
         work = QWidget()
         self._work_column = QVBoxLayout(work)
-        self._work_column.addWidget(self.info_bar)
         self._work_column.addWidget(self._splitter, 1)
         self._work_column.addWidget(self._readout)
         scroll = QScrollArea()
@@ -94,6 +95,9 @@ class LabPage(QWidget):
         content = QVBoxLayout(self._content)
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(0)
+        self._info_row = QVBoxLayout()
+        self._info_row.addWidget(self.info_bar)
+        content.addLayout(self._info_row)
         content.addWidget(scroll, 1)
         content.addWidget(self.transport)
         row = QHBoxLayout(self)
@@ -468,21 +472,39 @@ class LabPage(QWidget):
         """Whether the controls are shown."""
         return self.controls.isVisibleTo(self)
 
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size, that without the controls, which give way when it is reached."""
+        return self._content.minimumSizeHint()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Make room: below a width the controls give way to the grids."""
+        """Make room: below a width the controls give way to the grids, below a height the strip becomes a line."""
         self.show_controls(self._controls_wanted)
+        self._share_height()
+
+    def _on_splitter_moved(self) -> None:
+        self._splitter_moved = True
+
+    def _share_height(self) -> None:
+        """Divide the height between grids and strip, unless the user has done so."""
+        units = self.height() / theme.unit() - TRANSPORT_UNITS
+        self._readout.setVisible(units >= SHORT_UNITS)
+        if not self._splitter_moved:
+            strip = 0.27 * units if units >= SHORT_UNITS else LINE_UNITS
+            self._splitter.setSizes([round(100 * (units - strip)), round(100 * strip)])
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""
         if event.type() == QEvent.Type.FontChange and hasattr(self, "transport"):
             self._rescale()
             self.show_controls(self._controls_wanted)
+            self._share_height()
             self.show_state()
         super().changeEvent(event)
 
     def _rescale(self) -> None:
         unit = theme.unit()
-        self._work_column.setContentsMargins(round(2 * unit), round(unit), round(2 * unit), round(unit))
+        self._work_column.setContentsMargins(round(unit), round(unit / 2), round(unit), round(unit / 2))
+        self._info_row.setContentsMargins(round(2 * unit), 0, round(2 * unit), 0)
         self._work_column.setSpacing(round(0.75 * unit))
         self._splitter.setHandleWidth(round(unit))
         theme.mute(self._readout)

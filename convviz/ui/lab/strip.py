@@ -22,6 +22,9 @@ from convviz.ui import theme
 
 CHANNEL_NAMES = ("R", "G", "B")
 NATURAL_UNITS = (112, 18.5)
+"""Width and height at which three 3×3 grids, the sum and the angle stand at the font's size; more enlarges them."""
+LINE_UNITS = 7.5
+"""Height at which the result alone is left."""
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -99,7 +102,7 @@ class DotProductStrip(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which nothing is cut."""
         unit = theme.unit()
-        return QSize(round(60 * unit), round(NATURAL_UNITS[1] * unit))
+        return QSize(round(48 * unit), round(LINE_UNITS * unit))
 
     @property
     def _zoom(self) -> float:
@@ -204,7 +207,10 @@ class DotProductStrip(QWidget):
         painter.drawRoundedRect(card, 1.5 * unit, 1.5 * unit)
         if not self._explanations:
             return
-        inner = card.adjusted(2 * unit, 1.25 * unit, -2 * unit, -1.25 * unit)
+        inner = card.adjusted(2 * unit, unit, -2 * unit, -unit)
+        if self.height() < 0.75 * NATURAL_UNITS[1] * theme.unit():
+            self._paint_line(painter, inner)
+            return
         if len(self._explanations) == 1:
             self._paint_explanation(painter, inner, self._explanations[0], compact=False)
             return
@@ -244,6 +250,31 @@ class DotProductStrip(QWidget):
             self._paint_convolution(painter, body, explanation, compact)
         else:
             self._paint_pooling(painter, body, explanation, compact)
+
+    def _paint_line(self, painter: QPainter, box: QRectF) -> None:
+        """Where there is no room for more, write the title and the whole sum in a line each."""
+        colors, explanation = theme.colors(self.palette()), self._explanations[-1]
+        half = box.height() / 2
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        upper = QRectF(box.left(), box.top(), box.width(), half)
+        used = self._write(painter, upper, self._title(explanation), self._font(bold=True), ink)
+        rest = upper.adjusted(used + 2 * self._unit, 0, 0, 0)
+        if self._sees:
+            self._write(painter, rest, self._sees, self._font(0.9, bold=True), colors.receptive_field, RIGHT)
+        else:
+            self._write(painter, rest, self._reads(explanation), self._font(0.9), colors.muted, RIGHT)
+        lower, font = upper.translated(0, half), self._font(1.0)
+        result_font = self._font(1.6, bold=True)
+        result = format_number(explanation.result)
+        room = box.width() - theme.text_width(result_font, result) - self._unit
+        outcome = self._outcome(explanation).removesuffix(result)
+        text = self._sentence(explanation).removesuffix(result)
+        if theme.text_width(font, text) > 1.3 * room:
+            text = "… " + outcome
+        lower.setWidth(room)
+        used = self._write(painter, lower, text, font, colors.muted)
+        lower = QRectF(box.left() + used, lower.top(), box.width() - used, half)
+        self._write(painter, lower, result, result_font, colors.window_text)
 
     def _write(
         self,

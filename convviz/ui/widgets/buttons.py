@@ -112,7 +112,7 @@ class FlatButton(QToolButton):
         unit = theme.unit()
         font = theme.font(bold=self._kind is Kind.PRIMARY or self.isChecked())
         text_width = theme.text_width(font, self._words()) if self._show_text else 0.0
-        icon_size = 2.25 * unit if self._icon else 0.0
+        icon_size = min(2.25 * unit, box.height()) if self._icon else 0.0
         gap = 0.75 * unit if self._icon and self._show_text else 0.0
         left = box.center().x() - (icon_size + gap + text_width) / 2
         if self._icon:

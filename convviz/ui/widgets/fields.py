@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSlider, QSpinBox, QWidget
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
 
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton, Kind
@@ -69,6 +80,56 @@ class FlatSlider(QSlider):
         self.setValue(round(self.minimum() + share * (self.maximum() - self.minimum())))
 
 
+class _Arrows:
+    """Arrow buttons inside a spin box that grow with the font; Fusion's own keep their size."""
+
+    def __init__(self, spin: QAbstractSpinBox) -> None:
+        self._spin = spin
+        spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self._buttons = []
+        for icon, step in (("up", spin.stepUp), ("down", spin.stepDown)):
+            button = FlatButton(icon, kind=Kind.PLAIN, parent=spin)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setAutoRepeat(True)
+            button.clicked.connect(step)
+            self._buttons.append(button)
+
+    def place(self) -> None:
+        """Take the right edge of the box."""
+        width, height = round(2.5 * theme.unit()), self._spin.height() // 2
+        for k, button in enumerate(self._buttons):
+            button.setGeometry(self._spin.width() - width - 1, 1 + k * (height - 1), width, height - 1)
+        self._spin.lineEdit().setTextMargins(0, 0, width, 0)
+
+
+class SpinBox(QSpinBox):
+    """A box for a whole number."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setKeyboardTracking(False)
+        self._arrows = _Arrows(self)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Place the arrows."""
+        super().resizeEvent(event)
+        self._arrows.place()
+
+
+class DoubleSpinBox(QDoubleSpinBox):
+    """A box for a number with decimals."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setKeyboardTracking(False)
+        self._arrows = _Arrows(self)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Place the arrows."""
+        super().resizeEvent(event)
+        self._arrows.place()
+
+
 class PairSpin(QWidget):
     """A number for the rows × a number for the columns, linked so that both change together, or apart."""
 
@@ -78,8 +139,8 @@ class PairSpin(QWidget):
     def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.ratio = 1.0  # columns for each row while linked
-        self._rows = QSpinBox(self)
-        self._cols = QSpinBox(self)
+        self._rows = SpinBox(self)
+        self._cols = SpinBox(self)
         self._link = FlatButton("link", kind=Kind.PLAIN, parent=self)
         self._link.setCheckable(True)
         self._link.setChecked(True)
@@ -91,7 +152,6 @@ class PairSpin(QWidget):
         layout.setSpacing(round(theme.unit() / 2))
         times = QLabel("×", self)
         for spin, axis in ((self._rows, self.tr("rows")), (self._cols, self.tr("columns"))):
-            spin.setKeyboardTracking(False)
             spin.setAlignment(Qt.AlignmentFlag.AlignCenter)
             spin.setToolTip(tooltip)
             spin.setAccessibleName(f"{name}, {axis}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from PySide6.QtCore import QElapsedTimer, QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QElapsedTimer, QEvent, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.ui import theme
@@ -16,7 +16,7 @@ from convviz.ui.widgets.buttons import FlatButton, Kind
 from convviz.ui.widgets.fields import FlatSlider
 
 MIN_SPEED, MAX_SPEED = 0.5, 60.0
-COMPACT_UNITS, STACKED_UNITS = 128, 92
+COMPACT_UNITS, STACKED_UNITS = 128, 79
 
 
 class Player(QObject):
@@ -93,7 +93,7 @@ class Transport(QWidget):
         self._speed.setToolTip(self.tr("Steps a second while playing, 0.5 to 60."))
         self._speed.valueChanged.connect(self._on_speed)
         self._count = 1
-        self._stacked = False
+        self._compact = False
         self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._moving, self._viewing = QHBoxLayout(), QHBoxLayout()
         for button in self._buttons.values():
@@ -106,7 +106,14 @@ class Transport(QWidget):
             self._viewing.addWidget(switch)
         self._row.addLayout(self._moving, 5)
         self._row.addLayout(self._viewing, 3)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._rescale()
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size, that of two rows, whichever way the bar is folded now."""
+        unit = theme.unit()
+        hint = super().minimumSizeHint()
+        return QSize(round(48 * unit), hint.height())
 
     def show_position(self, index: int, count: int) -> None:
         """Show position ``index`` (from 0) of ``count``."""
@@ -119,7 +126,7 @@ class Transport(QWidget):
         self._show_position_text(index)
 
     def _show_position_text(self, index: int) -> None:
-        template = "{index} / {count}" if self._stacked else self.tr("position {index} / {count}")
+        template = "{index} / {count}" if self._compact else self.tr("position {index} / {count}")
         self._position.setText(template.format(index=index + 1, count=self._count))
         widest = template.format(index=self._count, count=self._count)
         self._position.setFixedWidth(round(theme.text_width(theme.font(), widest) + theme.unit()))
@@ -134,13 +141,15 @@ class Transport(QWidget):
         self._speed.blockSignals(True)
         self._speed.setValue(round(100 * math.log(speed / MIN_SPEED) / math.log(MAX_SPEED / MIN_SPEED)))
         self._speed.blockSignals(False)
-        self._speed_label.setText(self.tr("speed {speed}/s").format(speed=format_number(speed, 2)))
-        self._speed_label.setFixedWidth(
-            round(theme.text_width(theme.font(), self.tr("speed {speed}/s").format(speed="0.55")))
-        )
+        self._show_speed_text(speed)
+
+    def _show_speed_text(self, speed: float) -> None:
+        template = self.tr("{speed}/s") if self._compact else self.tr("speed {speed}/s")
+        self._speed_label.setText(template.format(speed=format_number(speed, 2)))
+        self._speed_label.setFixedWidth(round(theme.text_width(theme.font(), template.format(speed="0.55"))))
 
     def _on_speed(self, value: int) -> None:
-        self.speed_changed.emit(MIN_SPEED * (MAX_SPEED / MIN_SPEED) ** (value / 100))
+        self.speed_changed.emit(_speed_at(value))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the bar's surface."""
@@ -162,11 +171,14 @@ class Transport(QWidget):
 
     def _fold(self) -> None:
         units = self.width() / theme.unit()
+        self._compact = units < COMPACT_UNITS
         for button in (self._buttons["play"], *self._switches):
-            button.show_text(units >= COMPACT_UNITS)
-        self._stacked = units < STACKED_UNITS
-        self._row.setDirection(QBoxLayout.Direction.TopToBottom if self._stacked else QBoxLayout.Direction.LeftToRight)
+            button.show_text(not self._compact)
+        stacked = units < STACKED_UNITS
+        self._row.setDirection(QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight)
         self._show_position_text(self._slider.value())
+        self._show_speed_text(_speed_at(self._speed.value()))
+        self.updateGeometry()
 
     def _rescale(self) -> None:
         unit = theme.unit()
@@ -174,3 +186,8 @@ class Transport(QWidget):
         for layout in (self._row, self._moving, self._viewing):
             layout.setSpacing(round(unit))
         self._fold()
+
+
+def _speed_at(value: int) -> float:
+    """Return the steps a second at a slider position from 0 to 100."""
+    return float(MIN_SPEED * (MAX_SPEED / MIN_SPEED) ** (value / 100))
