@@ -1,9 +1,8 @@
-"""Times of the numpy core beside torch on the CPU: `python -m tests.benchmarks.bench_core` prints JSON.
+"""Times of the numpy core beside torch on the CPU.
 
 Times are medians in milliseconds; a ratio is ours divided by torch's, measured in the same run.
 """
 
-import json
 import statistics
 import time
 import tracemalloc
@@ -14,11 +13,13 @@ import numpy as np
 import torch
 
 from convviz.core.layers import AvgPool2d, Conv2d, Layer, MaxPool2d
-
-Result = dict[str, float]
+from tests.benchmarks.report import Result, judged
 
 SPIN_SECONDS = 0.3
 """After a call the thread pools of torch and numpy wait for more work on all cores; they give up sooner than this."""
+
+RATIO_FLOAT64, RATIO_FLOAT32 = 1.0, 6.0
+EXPLAIN_MS = 0.2
 
 
 def medians_ms(*calls: Callable[[], object], repeats: int = 7, rounds: int = 3) -> list[float]:
@@ -83,7 +84,7 @@ def single_cells(layer: Layer) -> Result:
     explain_ms, forward_at_ms = medians_ms(
         lambda: layer.explain(x, (0, 3, 511)), lambda: layer.forward_at(x, rows, cols), repeats=200
     )
-    return {"explain_ms": explain_ms, "forward_at_5x5_ms": forward_at_ms}
+    return judged({"explain_ms": explain_ms, "forward_at_5x5_ms": forward_at_ms}, at_most={"explain_ms": EXPLAIN_MS})
 
 
 def peak_memory() -> Result:
@@ -95,11 +96,13 @@ def peak_memory() -> Result:
     return {"mib": peak / 2**20}
 
 
-def benchmarks() -> dict[str, Result]:
+def core() -> dict[str, Result]:
     kernel = np.random.default_rng(0).normal(size=(4, 3, 5, 5))
     results = {
-        f"conv 3→16, 5×5, 224×224, {dtype.__name__}": convolution(3, 16, 5, 224, dtype)
-        for dtype in (np.float64, np.float32)
+        f"conv 3→16, 5×5, 224×224, {dtype.__name__}": judged(
+            convolution(3, 16, 5, 224, dtype), at_most={"ratio": most_ratio}
+        )
+        for dtype, most_ratio in ((np.float64, RATIO_FLOAT64), (np.float32, RATIO_FLOAT32))
     }
     results["conv 1→1, 5×5, 512×512, float64"] = convolution(1, 1, 5, 512, np.float64)
     results["conv 3→1, 15×15, 512×512, float64"] = convolution(3, 1, 15, 512, np.float64)
@@ -112,11 +115,3 @@ def benchmarks() -> dict[str, Result]:
     results["one cell, average 5×5, 3×512×512"] = single_cells(AvgPool2d(5, 1, 2))
     results["peak memory, conv 3→16, 15×15, 512×512, float64"] = peak_memory()
     return results
-
-
-def main() -> None:
-    print(json.dumps({"core": benchmarks()}, ensure_ascii=False, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,8 +173,8 @@ def play(page: LabPage, count: int) -> Result:
     paints.append(painted.count)
     result = {
         "steps": count,
-        "skipped": sum(b - a != 1 for a, b in zip(seen, seen[1:], strict=False)),
-        "unpainted": sum(b == a for a, b in zip(paints, paints[1:], strict=False)),
+        "skipped": sum(b - a != 1 for a, b in pairwise(seen)),
+        "unpainted": sum(b == a for a, b in pairwise(paints)),
         "steps_per_second": count / (count / PLAY_SPEED + lateness[-1]),
         "lateness_median_ms": 1000 * float(np.median(lateness)),
         "lateness_p99_ms": 1000 * float(np.percentile(lateness, 99)),
