@@ -203,6 +203,7 @@ class Canvas(QWidget):
     def _show_kernel(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         kernel_size = _size_text(*state.kernel_size)
+        size, origin = state.kernel_size, (0, 0)
         self.kernel.grid.editable = not state.is_pooling
         if isinstance(snapshot.layer, Conv2d):
             channel = self._model.channel
@@ -220,12 +221,15 @@ class Canvas(QWidget):
         else:
             explanation = self._model.explain(self._model.position)
             values = np.asarray(explanation.values[0], dtype=np.float64)
+            real = ~explanation.is_padding
+            size = int(real.any(axis=1).sum()), int(real.any(axis=0).sum())
+            origin = -int(real.any(axis=1).argmax()), -int(real.any(axis=0).argmax())
             level, signed = snapshot.input_level, display.is_signed(state.input)
             title = self.tr("Window {size}").format(size=kernel_size)
             subtitle = (
                 self.tr("no weights: the largest wins") if state.operation == "max" else self.tr("no weights: the mean")
             )
-        self.kernel.grid.set_content(GridContent(values=values, level=level, signed=signed))
+        self.kernel.grid.set_content(GridContent(values, level, signed, size, origin))
         self.kernel.set_texts(title, subtitle)
 
     def _show_output(self, snapshot: Snapshot) -> None:
@@ -279,10 +283,9 @@ class Canvas(QWidget):
         return marks
 
     def _kernel_marks(self) -> list[Mark]:
-        height, width = self._model.state.kernel_size
-        if self._model.state.is_pooling:
-            return [Mark(tuple(range(height)), tuple(range(width)), Role.WINDOW)]
-        return []
+        if not self._model.state.is_pooling:
+            return []
+        return [Mark(*_all_cells(self.kernel.grid.content), Role.WINDOW)]
 
     def _output_marks(self) -> list[Mark]:
         model = self._model
@@ -349,10 +352,7 @@ class Canvas(QWidget):
         model = self._model
         rows, cols = self._taps(model.position)
         window = self._on_canvas(self.input.grid, self.input.grid.box_in_view(rows, cols))
-        height, width = self.kernel.grid.content.values.shape
-        kernel = self._on_canvas(
-            self.kernel.grid, self.kernel.grid.box_in_view(tuple(range(height)), tuple(range(width)))
-        )
+        kernel = self._on_canvas(self.kernel.grid, self.kernel.grid.box_in_view(*_all_cells(self.kernel.grid.content)))
         row, col = model.position
         cell = self._on_canvas(self.output.grid, self.output.grid.box_in_view((row,), (col,)))
         if window.isEmpty() or kernel.isEmpty() or cell.isEmpty():
@@ -425,6 +425,11 @@ def _padding_amount(rows: Axis, cols: Axis) -> str:
     if rows.pad_before == rows.pad_after and cols.pad_before == cols.pad_after:
         return _size_text(rows.pad_before, cols.pad_before)
     return f"{rows.pad_before}+{rows.pad_after} × {cols.pad_before}+{cols.pad_after}"
+
+
+def _all_cells(content: GridContent) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    (height, width), (top, left) = content.values.shape, content.origin
+    return tuple(range(top, top + height)), tuple(range(left, left + width))
 
 
 def _size_text(height: int, width: int) -> str:

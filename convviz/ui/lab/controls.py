@@ -324,9 +324,11 @@ class Controls(QScrollArea):
         }
         axis = self._noted_axis(name)
         limits: Range = getattr(lab.ranges(self._state, axis), name)
+        at_least = self._values(name)[axis] == limits.least and limits.below in {"half_kernel", "fit", "size"}
+        reason = self._reason(limits.below if at_least else limits.above, axis)
         self._note_label.setText(
             self.tr("{name} {least}–{most}: {reason}").format(
-                name=names[name], least=limits.least, most=limits.most, reason=self._reason(limits.bound, axis)
+                name=names[name], least=limits.least, most=limits.most, reason=reason
             )
         )
 
@@ -340,7 +342,7 @@ class Controls(QScrollArea):
         n, k, d = along.size, along.kernel_size, along.dilation
         padded = f"{n} + 2·{along.pad_before} = {along.padded_size}"
         match bound:
-            case "kernel_size" | "dilation":
+            case "fit":
                 return self.tr("d(k − 1) + 1 must fit in n + 2p, {d}·({k} − 1) + 1 ≤ {padded}.").format(
                     d=d, k=k, padded=padded
                 )

@@ -137,11 +137,12 @@ def initial_state() -> LabState:
 
 @dataclass(frozen=True)
 class Range:
-    """The values a parameter may take on one axis, and what bounds it: the key of a sentence in the controls."""
+    """The values a parameter may take on one axis, and what bounds it on either side: keys of sentences."""
 
     least: int
     most: int
-    bound: str = ""
+    below: str = "one"
+    above: str = "shown"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def ranges(state: LabState, axis: int) -> Ranges:
         size, kernel_size=kernel, padding=amount, stride=stride, ceil_mode=ceil_mode, padding_mode=mode
     )
     most_padding = max_padding(size, kernel_size=kernel if pooling else None, padding_mode=mode)
+    least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
     if state.same:
         asked = dilation * (kernel - 1)
         least_size = {"reflect": (asked + 1) // 2 + 1, "circular": (asked + 1) // 2}.get(mode, 1)
@@ -179,24 +181,24 @@ def ranges(state: LabState, axis: int) -> Ranges:
         least_size = max(1, span - 2 * padding - (stride - 1 if ceil_mode else 0))
         least_size = max(least_size, {"reflect": padding + 1, "circular": padding}.get(mode, 1))
     return Ranges(
-        size=Range(max(1, least_size), MAX_INPUT, "size"),
+        size=Range(max(1, least_size), MAX_INPUT, "size" if least_size > 1 else "one"),
         kernel_size=Range(
             max(1, 2 * padding) if pooling else 1,
             min(MAX_KERNEL, most_kernel),
-            "kernel_size" if most_kernel < MAX_KERNEL else "shown",
+            "half_kernel" if pooling and padding else "one",
+            "fit" if most_kernel < MAX_KERNEL else "shown",
         ),
-        stride=Range(1, 1, "same") if state.same else Range(max(1, span - size - 2 * padding + 1), MAX_STRIDE, "shown"),
+        stride=Range(1, 1 if state.same else MAX_STRIDE, above="same" if state.same else "shown"),
         padding=Range(
-            0
-            if state.same
-            else min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode),
+            least_padding,
             min(MAX_PADDING, most_padding),
+            "fit" if least_padding else "zero",
             ("half_kernel" if pooling else mode) if most_padding < MAX_PADDING else "shown",
         ),
         dilation=Range(
             1,
             1 if state.operation == "avg" else min(MAX_DILATION, max(1, most_dilation)),
-            "no_dilation" if state.operation == "avg" else "dilation" if most_dilation < MAX_DILATION else "shown",
+            above="no_dilation" if state.operation == "avg" else "fit" if most_dilation < MAX_DILATION else "shown",
         ),
     )
 

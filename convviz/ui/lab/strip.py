@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.core import display
@@ -21,7 +21,7 @@ from convviz.core.numbers import format_number
 from convviz.ui import theme
 
 CHANNEL_NAMES = ("R", "G", "B")
-NATURAL_UNITS = (112, 18.5)
+NATURAL_UNITS = (118, 18.5)
 """Width and height at which three 3×3 grids, the sum and the angle stand at the font's size; more enlarges them."""
 LINE_UNITS = 7.5
 """Height at which the result alone is left."""
@@ -55,6 +55,11 @@ def span_text(indices: NDArray[np.integer] | Sequence[int]) -> str:
 def signed(value: int) -> str:
     """Return a whole number with the minus sign of mathematics."""
     return str(value).replace("-", "−")
+
+
+def _summand(value: float) -> str:
+    text = format_number(value)
+    return f"({text})" if text.startswith("−") else text
 
 
 def wrapped(rows: Sequence[Sequence[str]], separator: str, width: Callable[[str], float], room: float) -> list[str]:
@@ -163,7 +168,7 @@ class DotProductStrip(QWidget):
             ], " + "
         if isinstance(explanation, AvgExplanation):
             rows = [
-                [format_number(float(v)) for v, counted in zip(row, counts, strict=True) if counted]
+                [_summand(float(v)) for v, counted in zip(row, counts, strict=True) if counted]
                 for row, counts in zip(explanation.values[0], explanation.counted, strict=True)
             ]
             return [row for row in rows if row], " + "
@@ -311,7 +316,8 @@ class DotProductStrip(QWidget):
             (weights, self._levels.kernel, "="),
             (products, display.signed_levels(products), "Σ"),
         ):
-            x = self._paint_grid(painter, QPointF(x, top), grid, level, cell)
+            padding = explanation.is_padding if grid is not weights else None
+            x = self._paint_grid(painter, QPointF(x, top), grid, level, cell, padding)
             x = self._paint_sign(painter, x, top, cell * grid.shape[0], sign)
         rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
         pieces = self._convolution_pieces(explanation, compact)
@@ -321,7 +327,7 @@ class DotProductStrip(QWidget):
         rows, separator = self._terms(explanation)
         if len(explanation.values) > 1:
             rows[0][0] = f"{CHANNEL_NAMES[k]}: {rows[0][0]}"
-        with_angle = rest.width() > 54 * unit
+        with_angle = rest.width() > 50 * unit
         text_box = rest.adjusted(0, 0, -30 * unit if with_angle else 0, 0)
         used = self._paint_result(painter, text_box, (rows, separator), pieces)
         if with_angle:
@@ -363,7 +369,9 @@ class DotProductStrip(QWidget):
             if rows:
                 rows[0][0], rows[-1][-1] = f"({rows[0][0]}", f"{rows[-1][-1]}) / {explanation.divisor}"
         top = body.top() + 0.25 * unit
-        x = self._paint_grid(painter, QPointF(body.left(), top), values, self._levels.input, cell, marked)
+        x = self._paint_grid(
+            painter, QPointF(body.left(), top), values, self._levels.input, cell, explanation.is_padding, marked
+        )
         x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
         rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
         self._paint_result(painter, rest, ([], "") if compact else (rows, separator), [line])
@@ -385,9 +393,10 @@ class DotProductStrip(QWidget):
         values: NDArray[np.floating],
         level: float,
         cell: float,
+        is_padding: NDArray[np.bool_] | None = None,
         marked: Sequence[tuple[int, int]] = (),
     ) -> float:
-        """Paint a small grid and return where it ends."""
+        """Paint a small grid, taps in the padding hatched, and return where it ends."""
         colors = theme.colors(self.palette())
         lut = display.diverging_lut(theme.is_dark(self.palette()))
         white = display.text_on(lut)
@@ -405,13 +414,16 @@ class DotProductStrip(QWidget):
         for row in range(values.shape[0]):
             for col in range(values.shape[1]):
                 box = QRectF(corner.x() + col * cell, corner.y() + row * cell, cell, cell)
-                red, green, blue = (int(part) for part in lut[index[row, col]])
+                padded = is_padding is not None and bool(is_padding[row, col])
                 painter.setPen(QPen(colors.border, 1))
-                painter.setBrush(QColor(red, green, blue))
+                red, green, blue = (int(part) for part in lut[index[row, col]])
+                painter.setBrush(colors.padding if padded else QColor(red, green, blue))
                 painter.drawRect(box)
+                if padded:
+                    painter.fillRect(box, QBrush(colors.hatch, Qt.BrushStyle.BDiagPattern))
                 if with_digits:
                     ink = display.WHITE_TEXT if white[index[row, col]] else display.BLACK_TEXT
-                    painter.setPen(QColor(*ink))
+                    painter.setPen(colors.muted if padded else QColor(*ink))
                     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, texts[row][col])
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for k, (row, col) in enumerate(marked):

@@ -429,14 +429,13 @@ class NumberGrid(QWidget):
         )
         if text is None:
             editor.selectAll()
-        editor.returnPressed.connect(self._commit_editor)
         editor.installEventFilter(self)
         self._editor = editor
         editor.show()
         editor.setFocus()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Let Escape and a lost focus end the editing of a cell, and Tab commit it and move right."""
+        """Let Return and Tab commit the number and move on; let Escape or a lost focus leave the cell as it was."""
         if watched is self._editor:
             if event.type() == QEvent.Type.FocusOut:
                 self._close_editor()
@@ -445,12 +444,13 @@ class NumberGrid(QWidget):
                     self._close_editor()
                     self.setFocus()
                     return True
-                if event.key() == Qt.Key.Key_Tab:
-                    self._commit_editor(move=(0, 1))
+                moves = {Qt.Key.Key_Return: (1, 0), Qt.Key.Key_Enter: (1, 0), Qt.Key.Key_Tab: (0, 1)}
+                if event.key() in moves:
+                    self._commit_editor(moves[Qt.Key(event.key())])
                     return True
         return super().eventFilter(watched, event)
 
-    def _commit_editor(self, move: Cell = (1, 0)) -> None:
+    def _commit_editor(self, move: Cell) -> None:
         if self._editor is None:
             return
         try:
