@@ -60,6 +60,12 @@ class GridContent:
         height, width = self.real_size
         return 0 <= row < height and 0 <= col < width
 
+    def is_unread(self, row: int, col: int) -> bool:
+        """Whether a real cell is read by no window."""
+        return (row < self.unread_rows.size and bool(self.unread_rows[row])) or (
+            col < self.unread_cols.size and bool(self.unread_cols[col])
+        )
+
 
 @dataclass(frozen=True)
 class GridGeometry:

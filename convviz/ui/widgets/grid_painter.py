@@ -22,6 +22,7 @@ CAPTIONS_FROM_PX = 40
 LEAST_MARK_PX = 6
 
 LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+_WHITE, _BLACK = QColor(*display.WHITE_TEXT), QColor(*display.BLACK_TEXT)
 RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
 
@@ -32,7 +33,6 @@ class GridPainter:
     content: GridContent
     geometry: GridGeometry
     palette: QPalette
-    shown: int | None  # cells in reading order that count as computed; None: all
     index: NDArray[np.uint8]  # colour-table index of every cell
 
     @cached_property
@@ -47,59 +47,63 @@ class GridPainter:
     def _white_ink(self) -> NDArray[np.bool_]:
         return display.text_on(self._lut)
 
-    def paint_all(self, painter: QPainter, bounds: QRectF) -> None:
-        """Paint everything that does not move."""
+    def paint_all(self, painter: QPainter, bounds: QRectF, shown: int | None) -> None:
+        """Paint everything that does not move; ``shown`` cells in reading order count as computed (None: all)."""
         cells = self.geometry.visible_cells()
         painter.save()
-        self.paint_cells(painter, cells)
+        self.paint_cells(painter, cells, shown)
         painter.restore()
         self._paint_rulers(painter)
         self._paint_legend(painter, bounds)
 
-    def paint_cells(self, painter: QPainter, cells: QRect) -> None:
+    def paint_cells(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         """Paint some cells, counted from the first one of the array."""
         if cells.isEmpty():
             return
         view = self.geometry.viewport
         painter.setClipRect(self.geometry.array_rect(cells).intersected(view).adjusted(-1, -1, 1, 1))
-        self._paint_image(painter, cells)
+        self._paint_image(painter, cells, shown)
         self._paint_hatches(painter, cells)
         if self.geometry.cell >= LINES_FROM_PX:
             self._paint_lines(painter, cells)
         if self.geometry.cell >= DIGITS_FROM_PX and self.content.picture is None:
-            self._paint_digits(painter, cells)
+            self._paint_digits(painter, cells, shown)
 
-    def _paint_image(self, painter: QPainter, cells: QRect) -> None:
+    def _paint_image(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         rows, cols = slice(cells.top(), cells.bottom() + 1), slice(cells.left(), cells.right() + 1)
         blank = self._colors.blank
         if self.content.picture is not None:
             pixels = np.ascontiguousarray(self.content.picture[rows, cols])
-            pixels = self._without_uncomputed(pixels, cells, (blank.red(), blank.green(), blank.blue()))
+            pixels = self._blanked(pixels, cells, shown, (blank.red(), blank.green(), blank.blue()))
             image_format = QImage.Format.Format_RGB888
         else:
             pixels = np.ascontiguousarray(self.index[rows, cols])
-            pixels = self._without_uncomputed(pixels, cells, 0)
+            pixels = self._blanked(pixels, cells, shown, 0)
             image_format = QImage.Format.Format_Indexed8
         image = QImage(pixels.data, cells.width(), cells.height(), pixels.strides[0], image_format)
         if image_format is QImage.Format.Format_Indexed8:
-            lut = self._lut
-            image.setColorTable(
-                [blank.rgb(), *(0xFF000000 | (int(r) << 16) | (int(g) << 8) | int(b) for r, g, b in lut[1:])]
-            )
+            image.setColorTable(self._color_table)
         smooth = self.geometry.cell < SMOOTH_BELOW_PX
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         painter.drawImage(self.geometry.array_rect(cells), image, QRectF(0, 0, cells.width(), cells.height()))
 
-    def _without_uncomputed(
-        self, pixels: NDArray[np.uint8], cells: QRect, blank: int | tuple[int, int, int]
+    @cached_property
+    def _color_table(self) -> list[int]:
+        """Colours by index; index 0, which no value has, is a cell that is not computed yet."""
+        red, green, blue = self._lut.astype(np.uint32).T
+        return [self._colors.blank.rgb(), *(0xFF000000 | red << 16 | green << 8 | blue).tolist()[1:]]
+
+    def _blanked(
+        self, pixels: NDArray[np.uint8], cells: QRect, shown: int | None, blank: int | tuple[int, int, int]
     ) -> NDArray[np.uint8]:
-        if self.shown is None:
+        """Return the pixels with those of cells that are not computed yet replaced."""
+        if shown is None:
             return pixels
         width = self.content.values.shape[1]
         rows = np.arange(cells.top(), cells.bottom() + 1)[:, None]
         cols = np.arange(cells.left(), cells.right() + 1)
         pixels = pixels.copy()
-        pixels[rows * width + cols >= self.shown] = blank
+        pixels[rows * width + cols >= shown] = blank
         return pixels
 
     def _paint_hatches(self, painter: QPainter, cells: QRect) -> None:
@@ -165,32 +169,37 @@ class GridPainter:
             y = self.geometry.corner.y() + row * self.geometry.cell
             painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
 
-    def _paint_digits(self, painter: QPainter, cells: QRect) -> None:
-        white = self._white_ink
-        light_ink, dark_ink = QColor(*display.WHITE_TEXT), QColor(*display.BLACK_TEXT)
-        muted = self._colors.muted
-        font, digits = self._digit_font(self.geometry.visible_cells())
+    def _paint_digits(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
+        font, digits = self._digit_font
         painter.setFont(font)
         top, left = self.content.origin
         width = self.content.values.shape[1]
         for row in range(cells.top(), cells.bottom() + 1):
             for col in range(cells.left(), cells.right() + 1):
-                if self.shown is not None and row * width + col >= self.shown:
+                if shown is not None and row * width + col >= shown:
                     continue
-                if self.content.is_real(row + top, col + left):
-                    painter.setPen(light_ink if white[self.index[row, col]] else dark_ink)
-                else:
-                    painter.setPen(muted)
+                painter.setPen(self._ink(row + top, col + left))
                 text = format_number(float(self.content.values[row, col]), digits)
                 painter.drawText(self.geometry.array_rect(QRect(col, row, 1, 1)), Qt.AlignmentFlag.AlignCenter, text)
 
-    def _digit_font(self, cells: QRect) -> tuple[QFont, int]:
-        """Return the font in which the longest number in view fits its cell, and the digits it may have."""
+    def _ink(self, row: int, col: int) -> QColor:
+        """Return the text colour that can be read on a cell."""
+        if not self.content.is_real(row, col):
+            return self._colors.muted
+        if self.content.is_unread(row, col):
+            return self.palette.color(QPalette.ColorRole.WindowText)
+        index = self.index[row - self.content.origin[0], col - self.content.origin[1]]
+        return _WHITE if self._white_ink[index] else _BLACK
+
+    @cached_property
+    def _digit_font(self) -> tuple[QFont, int]:
+        """The font in which the longest number in view fits its cell, and the digits it may have."""
+        cells = self.geometry.visible_cells()
         values = self.content.values[cells.top() : cells.bottom() + 1, cells.left() : cells.right() + 1]
-        unique = np.unique(values)[:400] if values.size > 64 else values.ravel()
+        unique = np.unique(values).tolist()
         base = QFont(theme.font())
         for digits in (4, 3, 2):
-            longest = max((format_number(float(value), digits) for value in unique), key=len, default="0")
+            longest = max((format_number(value, digits) for value in unique), key=len, default="0")
             base.setPixelSize(max(1, int(0.42 * self.geometry.cell)))
             room = 0.84 * self.geometry.cell / max(1.0, theme.text_width(base, longest))
             size = int(base.pixelSize() * min(1.0, room))
@@ -336,15 +345,9 @@ class GridPainter:
         longest = max((text for row in mark.captions for text in row), key=len)
         font.setPixelSize(max(7, int(min(0.23 * self.geometry.cell, 1.6 * self.geometry.cell / max(3, len(longest))))))
         painter.setFont(font)
-        white = self._white_ink
-        top, left = self.content.origin
         for a, row in enumerate(mark.rows):
             for b, col in enumerate(mark.cols):
-                if self.content.is_real(row, col):
-                    ink = display.WHITE_TEXT if white[self.index[row - top, col - left]] else display.BLACK_TEXT
-                    painter.setPen(QColor(*ink))
-                else:
-                    painter.setPen(self._colors.muted)
+                painter.setPen(self._ink(row, col))
                 box = self.geometry.cell_rect(row, col).adjusted(0, 0, -4, -3)
                 painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, mark.captions[a][b])
 

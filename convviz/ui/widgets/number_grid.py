@@ -60,6 +60,7 @@ class NumberGrid(QWidget):
         self._connectors: tuple[QLineF, ...] = ()
         self._cursor: Cell | None = None
         self._layer: QPixmap | None = None
+        self._kept_painter: GridPainter | None = None
         self._geometry = GridGeometry((1, 1), (0, 0), QRectF(), QPointF(), 1.0)
         self._fitted = True
         self._stroke: list[Cell] | None = None
@@ -109,7 +110,7 @@ class NumberGrid(QWidget):
             row, col = divmod(min(before, shown), self._content.values.shape[1])
             cell = QRect(col, row, 1, 1)
             painter = QPainter(self._layer)
-            self._painter().paint_cells(painter, cell)
+            self._painter.paint_cells(painter, cell, shown)
             painter.end()
             self.update(self._geometry.array_rect(cell).toAlignedRect().adjusted(-1, -1, 1, 1))
 
@@ -117,7 +118,7 @@ class NumberGrid(QWidget):
         """Replace the marks that are painted over the cells."""
         if marks == self._marks:
             return
-        painter, margin = self._painter(), round(theme.unit())
+        painter, margin = self._painter, round(theme.unit())
         for mark in {*self._marks} ^ {*marks}:
             self.update(painter.mark_rect(mark).toAlignedRect().adjusted(-margin, -margin, margin, margin))
         self._marks = marks
@@ -211,6 +212,7 @@ class NumberGrid(QWidget):
         height, width = self._content.values.shape
         fresh = GridGeometry((height, width), self._content.origin, self._viewport(), corner, cell)
         self._geometry = fresh.moved(corner, cell)
+        self._kept_painter = None
         self._invalidate()
         self.view_changed.emit()
 
@@ -220,8 +222,12 @@ class NumberGrid(QWidget):
 
     # ---- painting
 
+    @property
     def _painter(self) -> GridPainter:
-        return GridPainter(self._content, self._geometry, self.palette(), self._shown, self._index)
+        """The painter of what is shown now, kept until content, geometry or palette change."""
+        if self._kept_painter is None:
+            self._kept_painter = GridPainter(self._content, self._geometry, self.palette(), self._index)
+        return self._kept_painter
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the kept picture of the cells and, over it, what moves."""
@@ -235,7 +241,7 @@ class NumberGrid(QWidget):
         painter.setPen(connector_pen(self.palette(), alpha=110))  # the numbers under them stay readable
         painter.drawLines(self._connectors)
         painter.setClipRect(self._geometry.viewport.adjusted(-3, -3, 3, 3), Qt.ClipOperation.IntersectClip)
-        grid = self._painter()
+        grid = self._painter
         for mark in self._marks:
             grid.paint_mark(painter, mark)
         if self._cursor is not None and self._editor is None:
@@ -247,7 +253,7 @@ class NumberGrid(QWidget):
         layer.setDevicePixelRatio(ratio)
         layer.fill(self.palette().color(QPalette.ColorRole.Window))
         painter = QPainter(layer)
-        self._painter().paint_all(painter, QRectF(self.rect()))
+        self._painter.paint_all(painter, QRectF(self.rect()), self._shown)
         painter.end()
         return layer
 
