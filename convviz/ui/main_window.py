@@ -73,7 +73,9 @@ class MainWindow(QMainWindow):
     # ---- look
 
     def _switch_theme(self) -> None:
-        self._settings.theme = "light" if theme.is_dark(self.palette()) else "dark"
+        dark = not theme.is_dark(self.palette())
+        chosen: theme.Mode = "dark" if dark else "light"
+        self._settings.theme = "system" if dark == theme.system_is_dark() else chosen
         self._apply_theme()
 
     def _on_system_scheme(self) -> None:

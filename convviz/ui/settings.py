@@ -62,15 +62,6 @@ class Settings:
         self._file.setValue("window/geometry", geometry)
 
     @property
-    def window_state(self) -> QByteArray:
-        """What `QMainWindow.saveState` returned for the main window; empty at the first start."""
-        return self._bytes("window/state")
-
-    @window_state.setter
-    def window_state(self, state: QByteArray) -> None:
-        self._file.setValue("window/state", state)
-
-    @property
     def lab_state(self) -> str:
         """The Lab page's state as JSON text, unchecked; empty at the first start."""
         return self._text("lab/state")
@@ -78,6 +69,15 @@ class Settings:
     @lab_state.setter
     def lab_state(self, state: str) -> None:
         self._file.setValue("lab/state", state)
+
+    @property
+    def lab_view(self) -> str:
+        """How the Lab page is looked at, as JSON text, unchecked; empty at the first start."""
+        return self._text("lab/view")
+
+    @lab_view.setter
+    def lab_view(self, view: str) -> None:
+        self._file.setValue("lab/view", view)
 
     @property
     def last_folder(self) -> Path:

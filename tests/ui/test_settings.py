@@ -33,7 +33,7 @@ def test_unusable_values_read_as_defaults_and_can_be_replaced(path: Path, conten
     assert defaults.theme == "system"
     assert defaults.scale == 1.0
     assert defaults.window_geometry.isEmpty()
-    assert defaults.window_state.isEmpty()
+    assert defaults.lab_view == ""
     assert defaults.lab_state == ""
     assert defaults.last_folder.name == "Pictures" or defaults.last_folder == Path.home()
 
@@ -56,7 +56,7 @@ def test_everything_comes_back(path: Path, tmp_path: Path, mode: Mode) -> None:
     settings.theme = mode
     settings.scale = 1.25
     settings.window_geometry = QByteArray(b"\x00\x01\xff")
-    settings.window_state = QByteArray(b"state, with = and ;")
+    settings.lab_view = "state, with = and ;"
     settings.lab_state = '{"kernel": [[0.5, -1], [2, 3]], "name": "Größe; 卷积 \\n"}'
     settings.last_folder = tmp_path
     settings.save()
@@ -65,7 +65,7 @@ def test_everything_comes_back(path: Path, tmp_path: Path, mode: Mode) -> None:
     assert again.theme == mode
     assert again.scale == 1.25
     assert again.window_geometry == QByteArray(b"\x00\x01\xff")
-    assert again.window_state == QByteArray(b"state, with = and ;")
+    assert again.lab_view == "state, with = and ;"
     assert again.lab_state == '{"kernel": [[0.5, -1], [2, 3]], "name": "Größe; 卷积 \\n"}'
     assert again.last_folder == tmp_path
 

@@ -37,6 +37,8 @@ PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
 class Controls(QScrollArea):
     """The panel at the left of the Lab."""
 
+    fill_requested = Signal(float)
+    random_requested = Signal()
     picture_size_requested = Signal(int, int)
     picture_mode_requested = Signal(str)
 
@@ -120,9 +122,9 @@ class Controls(QScrollArea):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._brush, 1)
         for icon, tooltip, slot in (
-            ("fill", self.tr("Fill the input with the brush's number."), self._on_fill),
-            ("clear", self.tr("Set every input cell to 0."), self._on_clear),
-            ("random", self.tr("New random numbers from 0 to 9, from the next seed."), self._on_random),
+            ("fill", self.tr("Fill the input, or the kernel while in use, with the brush's number."), self._on_fill),
+            ("clear", self.tr("Set every cell of the input, or of the kernel while in use, to 0."), self._on_clear),
+            ("random", self.tr("New random whole numbers, from the next seed."), self.random_requested.emit),
         ):
             button = FlatButton(icon)
             button.setToolTip(tooltip)
@@ -132,7 +134,7 @@ class Controls(QScrollArea):
         self._tools_row = row
         section.add_row(self.tr("Brush"), tools)
         self._seed = SpinBox()
-        self._seed.setRange(0, 9999)
+        self._seed.setRange(0, lab.MAX_SEED)
         self._seed.setAccessibleName(self.tr("Seed of the random input"))
         self._seed.setToolTip(self.tr("The same seed gives the same random numbers."))
         self._seed.valueChanged.connect(self._on_seed)
@@ -408,22 +410,11 @@ class Controls(QScrollArea):
             lab.with_made_input(state, state.source.kind, state.size, seed, state.channels), self.tr("Seed"), "seed"
         )
 
-    def _fill(self, value: float, text: str) -> None:
-        state = self._state
-        self._change(lab.with_input(state, np.full_like(state.input, value), lab.Source("custom")), text)
-
     def _on_fill(self) -> None:
-        self._fill(self.brush, self.tr("Fill"))
+        self.fill_requested.emit(self.brush)
 
     def _on_clear(self) -> None:
-        self._fill(0.0, self.tr("Clear"))
-
-    def _on_random(self) -> None:
-        state = self._state
-        seed = state.source.seed + 1 if state.source.kind == "random" else state.source.seed
-        self._change(
-            lab.with_made_input(state, "random", state.size, seed % 10000, state.channels), self.tr("Random input")
-        )
+        self.fill_requested.emit(0.0)
 
     def _on_kernel(self, index: int) -> None:
         kind = self._kernel.itemData(index)

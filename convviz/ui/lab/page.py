@@ -58,8 +58,11 @@ class LabPage(QWidget):
         self._connect()
         self.setAcceptDrops(True)
         self._rescale()
+        view = lab.view_from_json(settings.lab_view)
+        self.model.show_all(view.shows_all)
+        self.model.show_receptive_field(view.shows_receptive_field)
+        self._on_speed(view.speed)
         self.show_state()
-        self.transport.show_speed(self.player.speed)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setFocus()
         if stored is not None and stored.source.kind == "picture":
@@ -140,6 +143,8 @@ class LabPage(QWidget):
         model.undo_stack.canRedoChanged.connect(act["redo"].setEnabled)
         act["undo"].setEnabled(False)
         act["redo"].setEnabled(False)
+        self.controls.fill_requested.connect(self._on_fill)
+        self.controls.random_requested.connect(self._on_random)
         self.controls.picture_size_requested.connect(self._on_picture_size)
         self.controls.picture_mode_requested.connect(self._on_picture_mode)
         self._pictures.succeeded.connect(self._on_picture)
@@ -313,6 +318,30 @@ class LabPage(QWidget):
         for panel in (self.canvas.input, self.canvas.kernel, self.canvas.output):
             panel.grid.fit()
 
+    @Slot(float)
+    def _on_fill(self, value: float) -> None:
+        """Put one number into every cell of the grid in use."""
+        state = self.model.state
+        if self._edits_kernel():
+            after = lab.with_weight(state, np.full_like(state.weight, value))
+        else:
+            after = lab.with_input(state, np.full_like(state.input, value), lab.Source("custom"))
+        self.model.change(after, self.tr("Fill"))
+
+    @Slot()
+    def _on_random(self) -> None:
+        """Put random numbers of the next seed into the grid in use."""
+        state = self.model.state
+        if self._edits_kernel():
+            after = lab.with_kernel(state, "random", state.kernel_seed + 1)
+        else:
+            seed = state.source.seed + 1 if state.source.kind == "random" else state.source.seed
+            after = lab.with_made_input(state, "random", state.size, seed % (lab.MAX_SEED + 1), state.channels)
+        self.model.change(after, self.tr("Random numbers"))
+
+    def _edits_kernel(self) -> bool:
+        return self._active_grid() is self.canvas.kernel.grid and not self.model.state.is_pooling
+
     # ---- clipboard
 
     @Slot()
@@ -355,7 +384,7 @@ class LabPage(QWidget):
 
     def _paste_table(self, text: str) -> None:
         state = self.model.state
-        if self._active_grid() is self.canvas.kernel.grid and not state.is_pooling:
+        if self._edits_kernel():
             values = parse_table(text, (lab.MAX_KERNEL, lab.MAX_KERNEL))
             weight = state.weight
             if weight.shape[2:] == values.shape:
@@ -454,7 +483,10 @@ class LabPage(QWidget):
     # ---- window
 
     def save(self) -> None:
-        """Remember the state for the next start."""
+        """Remember state and view for the next start."""
+        model = self.model
+        view = lab.LabView(self.player.speed, model.shows_all, model.shows_receptive_field)
+        self._settings.lab_view = lab.view_to_json(view)
         self._settings.lab_state = lab.to_json(self.model.state)
 
     def show_controls(self, on: bool | None) -> None:

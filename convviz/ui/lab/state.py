@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ MAX_KERNEL = 15
 MAX_STRIDE = 16
 MAX_PADDING = 16
 MAX_DILATION = 16
+MAX_SEED = 9999
 MAX_SEED = 9999
 MAX_STORED_CELLS = 64 * 64
 """Hand-made grids up to this size come back at the next start."""
@@ -320,6 +321,30 @@ def _resized_weight(state: LabState, size: Pair) -> Array:
 
 
 # ---- what comes back at the next start
+
+
+@dataclass(frozen=True)
+class LabView:
+    """How the Lab is looked at, apart from what it shows."""
+
+    speed: float = 2.0  # steps a second
+    shows_all: bool = False
+    shows_receptive_field: bool = False
+
+
+def view_to_json(view: LabView) -> str:
+    """Return the view as text."""
+    return json.dumps(asdict(view))
+
+
+def view_from_json(text: str) -> LabView:
+    """Return the stored view, or the first one where the text is damaged."""
+    try:
+        stored = json.loads(text)
+        return LabView(float(stored["speed"]), bool(stored["shows_all"]), bool(stored["shows_receptive_field"]))
+    except (ValueError, KeyError, TypeError):
+        return LabView()
+
 
 _STORED = (
     "operation",

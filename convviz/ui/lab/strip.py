@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtGui import QAccessible, QBrush, QColor, QFont, QHelpEvent, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from convviz.core import display
 from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, MaxExplanation
@@ -97,6 +97,8 @@ class DotProductStrip(QWidget):
         self._channel = channel
         self._levels = levels
         self._sees = receptive_field
+        if QAccessible.isActive():
+            self.setAccessibleDescription(self.describe())
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -129,9 +131,21 @@ class DotProductStrip(QWidget):
             self.updateGeometry()
         super().changeEvent(event)
 
+    def event(self, event: QEvent) -> bool:
+        """Say everything, terms that had no room included, in the tooltip."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), self.describe(), self)
+            return True
+        return super().event(event)
+
     def describe(self) -> str:
-        """Return what the strip says, as text."""
-        return "\n".join(self._title(item) + ": " + self._sentence(item) for item in self._explanations)
+        """Return all that the strip says as text, one line a kernel row."""
+        lines = []
+        for item in self._explanations:
+            rows, separator = self._terms(item)
+            terms = (separator.rstrip() + "\n").join(separator.join(row) for row in rows)
+            lines += [self._title(item), terms, self._outcome(item)]
+        return "\n".join(lines)
 
     # ---- words
 
