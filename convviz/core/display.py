@@ -85,6 +85,15 @@ def diverging_lut(dark: bool) -> Bytes:
     return lut
 
 
+@cache
+def grey_lut() -> Bytes:
+    """Return the colour table for brightness as a read-only `(256, 3)` sRGB array: black up to `ZERO`, white at 255."""
+    grey = np.clip((np.arange(256) - ZERO) * 255 / _STEPS, 0, 255).round().astype(np.uint8)
+    lut = np.repeat(grey[:, None], 3, axis=1)
+    lut.flags.writeable = False
+    return lut
+
+
 def to_index(a: NDArray[np.floating], level: float) -> Bytes:
     """Return the colour-table index of every value of `a` (any shape): 0 → `ZERO`, −level → 1, +level → 255.
 

@@ -118,7 +118,7 @@ def _picture(page: LabPage) -> None:
     disc = (np.hypot(rows - 0.45, cols - 0.55) < 0.27) * 90
     values = np.round(40 + 90 * cols + disc + 30 * np.sin(24 * rows * cols)).clip(0, 255)
     state = replace(page.model.state, stride=(1, 1), bias=0.0)
-    _change(page, lab.with_input(state, values[None], lab.Source("custom")))
+    _change(page, lab.with_input(state, values[None], lab.Source("custom", is_brightness=True)))
     page.model.show_all(True)
     page.model.go_to(256 * 120 + 130)
 

@@ -171,6 +171,7 @@ class Canvas(QWidget):
                 values=padded[model.channel],
                 level=snapshot.input_level,
                 signed=display.is_signed(state.input),
+                grey=snapshot.is_grey,
                 size=(height, width),
                 origin=(-rows.pad_before, -cols.pad_before),
                 unread_rows=~rows.covered,
@@ -203,7 +204,7 @@ class Canvas(QWidget):
     def _show_kernel(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         kernel_size = _size_text(*state.kernel_size)
-        size, origin = state.kernel_size, (0, 0)
+        size, origin, grey = state.kernel_size, (0, 0), snapshot.is_grey and state.is_pooling
         self.kernel.grid.editable = not state.is_pooling
         if isinstance(snapshot.layer, Conv2d):
             channel = self._model.channel
@@ -229,7 +230,7 @@ class Canvas(QWidget):
             subtitle = (
                 self.tr("no weights: the largest wins") if state.operation == "max" else self.tr("no weights: the mean")
             )
-        self.kernel.grid.set_content(GridContent(values, level, signed, size, origin))
+        self.kernel.grid.set_content(GridContent(values, level, signed, grey, size, origin))
         self.kernel.set_texts(title, subtitle)
 
     def _show_output(self, snapshot: Snapshot) -> None:
@@ -241,7 +242,7 @@ class Canvas(QWidget):
         level = snapshot.input_level if state.is_pooling else snapshot.output_level
         signed = display.is_signed(state.input if state.is_pooling else output)
         self.output.grid.set_content(
-            GridContent(values=output[channel], level=level, signed=signed, picture=picture),
+            GridContent(output[channel], level, signed, snapshot.is_grey and state.is_pooling, picture=picture),
             None if model.shows_all else model.index + 1,
         )
         title = self.tr("Output {size}").format(size=_size_text(*snapshot.output_size))

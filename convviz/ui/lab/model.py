@@ -33,6 +33,7 @@ class Snapshot:
     padded: Array  # (C, H + padding, W + padding), as the layer reads it
     output: Array  # (C_out, H_out, W_out)
     input_level: float
+    is_grey: bool  # the input is shown as brightness
     kernel_level: float
     output_level: float
 
@@ -73,6 +74,7 @@ def take_snapshot(state: LabState, previous: Snapshot | None = None) -> Snapshot
         padded=np.asarray(layer.padded(state.input)),
         output=output,
         input_level=display.signed_levels(state.input),
+        is_grey=state.source.is_brightness and not display.is_signed(state.input),
         kernel_level=display.signed_levels(state.weight),
         output_level=display.signed_levels(output),
     )

@@ -209,8 +209,9 @@ class LabPage(QWidget):
         snapshot = model.snapshot
         self.strip.set_content(
             [model.explain(cell) for cell in cells],
+            Levels(snapshot.input_level, snapshot.kernel_level, snapshot.is_grey),
             model.channel,
-            Levels(snapshot.input_level, snapshot.kernel_level),
+            model.state.channels,
             sees,
         )
         if model.state.is_pooling:
@@ -460,7 +461,7 @@ class LabPage(QWidget):
 
     @Slot(object)
     def _on_picture(self, picture: _Picture) -> None:
-        source = lab.Source("picture", picture=picture.data, path=picture.path)
+        source = lab.Source("picture", picture=picture.data, path=picture.path, is_brightness=True)
         self.model.choose_channel(0, colour=picture.values.shape[0] == 3)
         self.model.change(lab.with_input(self.model.state, picture.values, source), self.tr("Picture"))
 

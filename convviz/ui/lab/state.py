@@ -39,6 +39,7 @@ class Source:
     seed: int = 0
     picture: bytes = field(default=b"", repr=False)  # the encoded file, so that other sizes can be made from it
     path: str = ""  # where a picture was opened from
+    is_brightness: bool = False  # the numbers come from a picture, edited or not, and are shown as one
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,10 @@ def ranges(state: LabState, axis: int) -> Ranges:
         size, kernel_size=kernel, padding=amount, stride=stride, ceil_mode=ceil_mode, padding_mode=mode
     )
     most_padding = max_padding(size, kernel_size=kernel if pooling else None, padding_mode=mode)
-    least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
+    least_stride, least_padding = 1, 0
+    if not state.same:
+        least_stride = max(1, span - size - 2 * padding + 1)  # above 1 where only ceil_mode lets the window in
+        least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
     if state.same:
         asked = dilation * (kernel - 1)
         least_size = {"reflect": (asked + 1) // 2 + 1, "circular": (asked + 1) // 2}.get(mode, 1)
@@ -189,7 +193,12 @@ def ranges(state: LabState, axis: int) -> Ranges:
             "half_kernel" if pooling and padding else "one",
             "fit" if most_kernel < MAX_KERNEL else "shown",
         ),
-        stride=Range(1, 1 if state.same else MAX_STRIDE, above="same" if state.same else "shown"),
+        stride=Range(
+            least_stride,
+            1 if state.same else MAX_STRIDE,
+            "fit" if least_stride > 1 else "one",
+            "same" if state.same else "shown",
+        ),
         padding=Range(
             least_padding,
             min(MAX_PADDING, most_padding),
@@ -370,6 +379,7 @@ def to_json(state: LabState) -> str:
         "input": state.source.kind,
         "seed": state.source.seed,
         "path": state.source.path,
+        "is_brightness": state.source.is_brightness,
         "size": state.size,
         "channels": state.channels,
         "weight": state.weight.tolist(),
@@ -394,7 +404,9 @@ def _restored(stored: dict[str, Any]) -> LabState:
     channels, size = stored["channels"], tuple(stored["size"])
     if channels not in {1, MAX_CHANNELS} or max(size) > MAX_INPUT:
         raise ValueError("an input that the Lab cannot show")
-    source = Source(stored["input"], int(stored["seed"]), path=str(stored["path"]))
+    source = Source(
+        stored["input"], int(stored["seed"]), path=str(stored["path"]), is_brightness=bool(stored["is_brightness"])
+    )
     if source.kind in INPUTS:
         values = make_input(source.kind, size, source.seed, channels)
     else:

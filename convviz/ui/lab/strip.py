@@ -34,10 +34,11 @@ Pieces: TypeAlias = list[list[tuple[str, str]]]
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """|value| of the strongest colour: of the input, of the kernel."""
+    """|value| of the strongest colour: of the input, which may be brightness, and of the kernel."""
 
     input: float
     kernel: float
+    grey: bool = False
 
 
 def span_text(indices: NDArray[np.integer] | Sequence[int]) -> str:
@@ -77,24 +78,40 @@ def wrapped(rows: Sequence[Sequence[str]], separator: str, width: Callable[[str]
     return lines
 
 
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A small grid of the strip: its numbers, their colours, taps in the padding and taps that are marked."""
+
+    values: NDArray[np.floating]
+    level: float
+    grey: bool = False
+    is_padding: NDArray[np.bool_] | None = None
+    marked: Sequence[tuple[int, int]] = ()
+
+
 class DotProductStrip(QWidget):
     """Paints an explanation: window ⊙ kernel = products → Σ → + bias; the winner of a maximum; the average's mean."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._explanations: tuple[Explanation, ...] = ()
-        self._channel = 0
+        self._channel, self._num_channels = 0, 1
         self._levels = Levels(1.0, 1.0)
         self._sees = ""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(self.tr("Dot product"))
 
     def set_content(
-        self, explanations: Sequence[Explanation], channel: int, levels: Levels, receptive_field: str = ""
+        self,
+        explanations: Sequence[Explanation],
+        levels: Levels,
+        channel: int = 0,
+        num_channels: int = 1,
+        receptive_field: str = "",
     ) -> None:
-        """Show one explanation, or two beside each other; ``channel`` is the input channel that is spelled out."""
+        """Show one explanation, or two beside each other; ``channel`` of the input's channels is spelled out."""
         self._explanations = tuple(explanations)
-        self._channel = channel
+        self._channel, self._num_channels = channel, num_channels
         self._levels = levels
         self._sees = receptive_field
         if QAccessible.isActive():
@@ -150,12 +167,16 @@ class DotProductStrip(QWidget):
     # ---- words
 
     def _title(self, explanation: Explanation) -> str:
-        _, row, col = explanation.position
+        channel, row, col = explanation.position
         if isinstance(explanation, MaxExplanation):
-            return self.tr("Maximum at output ({row}, {col})").format(row=row, col=col)
-        if isinstance(explanation, AvgExplanation):
-            return self.tr("Average at output ({row}, {col})").format(row=row, col=col)
-        return self.tr("Dot product at output ({row}, {col})").format(row=row, col=col)
+            title = self.tr("Maximum at output ({row}, {col})")
+        elif isinstance(explanation, AvgExplanation):
+            title = self.tr("Average at output ({row}, {col})")
+        else:
+            return self.tr("Dot product at output ({row}, {col})").format(row=row, col=col)
+        if self._num_channels > 1:
+            title += " · " + self.tr("channel {name}").format(name=CHANNEL_NAMES[channel])
+        return title.format(row=row, col=col)
 
     def _reads(self, explanation: Explanation) -> str:
         text = self.tr("window rows {rows}, columns {cols}").format(
@@ -325,14 +346,14 @@ class DotProductStrip(QWidget):
         values, weights, products = explanation.values[k], explanation.weights[k], explanation.products[k]
         cell = self._grid_cell(body, values.shape, 3, 0.66 if compact else 0.5)
         x, top = body.left(), body.top() + 0.25 * unit
-        for grid, level, sign in (
-            (values, self._levels.input, "⊙"),
-            (weights, self._levels.kernel, "="),
-            (products, display.signed_levels(products), "Σ"),
+        padding = explanation.is_padding
+        for tile, sign in (
+            (Tile(values, self._levels.input, self._levels.grey, padding), "⊙"),
+            (Tile(weights, self._levels.kernel), "="),
+            (Tile(products, display.signed_levels(products), is_padding=padding), "Σ"),
         ):
-            padding = explanation.is_padding if grid is not weights else None
-            x = self._paint_grid(painter, QPointF(x, top), grid, level, cell, padding)
-            x = self._paint_sign(painter, x, top, cell * grid.shape[0], sign)
+            x = self._paint_tile(painter, QPointF(x, top), cell, tile)
+            x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
         rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
         pieces = self._convolution_pieces(explanation, compact)
         if compact:
@@ -383,9 +404,8 @@ class DotProductStrip(QWidget):
             if rows:
                 rows[0][0], rows[-1][-1] = f"({rows[0][0]}", f"{rows[-1][-1]}) / {explanation.divisor}"
         top = body.top() + 0.25 * unit
-        x = self._paint_grid(
-            painter, QPointF(body.left(), top), values, self._levels.input, cell, explanation.is_padding, marked
-        )
+        tile = Tile(values, self._levels.input, self._levels.grey, explanation.is_padding, marked)
+        x = self._paint_tile(painter, QPointF(body.left(), top), cell, tile)
         x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
         rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
         self._paint_result(painter, rest, ([], "") if compact else (rows, separator), [line])
@@ -400,21 +420,12 @@ class DotProductStrip(QWidget):
         ties = len(explanation.ties)
         return text if ties == 1 else text + " · " + self.tr("{count} cells tie, the first one wins").format(count=ties)
 
-    def _paint_grid(
-        self,
-        painter: QPainter,
-        corner: QPointF,
-        values: NDArray[np.floating],
-        level: float,
-        cell: float,
-        is_padding: NDArray[np.bool_] | None = None,
-        marked: Sequence[tuple[int, int]] = (),
-    ) -> float:
+    def _paint_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
         """Paint a small grid, taps in the padding hatched, and return where it ends."""
         colors = theme.colors(self.palette())
-        lut = display.diverging_lut(theme.is_dark(self.palette()))
-        white = display.text_on(lut)
-        index = display.to_index(np.asarray(values, dtype=np.float64), level)
+        lut = display.grey_lut() if tile.grey else display.diverging_lut(theme.is_dark(self.palette()))
+        white, values, is_padding = display.text_on(lut), tile.values, tile.is_padding
+        index = display.to_index(np.asarray(values, dtype=np.float64), tile.level)
         texts = [[format_number(float(v), 3) for v in row] for row in values]
         font = self._font()
         font.setPixelSize(max(6, int(0.42 * cell)))
@@ -440,7 +451,7 @@ class DotProductStrip(QWidget):
                     painter.setPen(colors.muted if padded else QColor(*ink))
                     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, texts[row][col])
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for k, (row, col) in enumerate(marked):
+        for k, (row, col) in enumerate(tile.marked):
             painter.setPen(
                 QPen(colors.window, 3 if k == 0 else 1.5, Qt.PenStyle.SolidLine if k == 0 else Qt.PenStyle.DashLine)
             )

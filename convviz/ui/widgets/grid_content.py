@@ -44,6 +44,7 @@ class GridContent:
     values: NDArray[np.floating]  # (H, W), padding included
     level: float = 1.0  # |value| of the strongest colour
     signed: bool = True  # whether the colour bar reaches below zero
+    grey: bool = False  # brightness from black to white in place of the signed colours
     size: Cell | None = None  # rows and columns of real cells; None: all of them
     origin: Cell = (0, 0)  # index of the first row and column shown; negative where there is padding
     unread_rows: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))

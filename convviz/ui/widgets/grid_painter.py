@@ -41,7 +41,7 @@ class GridPainter:
 
     @cached_property
     def _lut(self) -> NDArray[np.uint8]:
-        return display.diverging_lut(theme.is_dark(self.palette))
+        return display.grey_lut() if self.content.grey else display.diverging_lut(theme.is_dark(self.palette))
 
     @cached_property
     def _white_ink(self) -> NDArray[np.bool_]:
