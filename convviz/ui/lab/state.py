@@ -175,14 +175,13 @@ def ranges(state: LabState, axis: int) -> Ranges:
         size, kernel_size=kernel, padding=amount, stride=stride, ceil_mode=ceil_mode, padding_mode=mode
     )
     most_padding = max_padding(size, kernel_size=kernel if pooling else None, padding_mode=mode)
-    least_stride, least_padding = 1, 0
-    if not state.same:
-        least_stride = max(1, span - size - 2 * padding + 1)  # above 1 where only ceil_mode lets the window in
-        least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
     if state.same:
+        least_stride, least_padding = 1, 0
         asked = dilation * (kernel - 1)
         least_size = {"reflect": (asked + 1) // 2 + 1, "circular": (asked + 1) // 2}.get(mode, 1)
     else:
+        least_stride = max(1, span - size - 2 * padding + 1)  # above 1 where only ceil_mode lets the window in
+        least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
         least_size = max(1, span - 2 * padding - (stride - 1 if ceil_mode else 0))
         least_size = max(least_size, {"reflect": padding + 1, "circular": padding}.get(mode, 1))
     return Ranges(
