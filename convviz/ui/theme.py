@@ -203,9 +203,43 @@ def mute(widget: QWidget) -> None:
     widget.setPalette(palette)
 
 
+class LineMetrics:
+    """Widths of single lines in one font, summed up from the characters' widths, which are asked for once each."""
+
+    def __init__(self, font: QFont) -> None:
+        self._metrics = QFontMetricsF(font)
+        self._advances: dict[str, float] = {}
+        self.baseline = (self._metrics.ascent() - self._metrics.descent()) / 2
+        """Distance from the vertical middle of a line down to its baseline, px."""
+
+    def width(self, text: str) -> float:
+        """Return the width of a line in px, kerning left out."""
+        advances, width = self._advances, 0.0
+        for character in text:
+            advance = advances.get(character)
+            if advance is None:
+                advance = advances[character] = self._metrics.horizontalAdvance(character)
+            width += advance
+        return width
+
+
+def line_metrics(font: QFont) -> LineMetrics:
+    """Return the metrics of a font, kept for the next time."""
+    return _line_metrics(tuple(font.families()), font.pixelSize(), font.bold())
+
+
+@lru_cache(maxsize=128)
+def _line_metrics(families: tuple[str, ...], size: int, bold: bool) -> LineMetrics:
+    font = QFont(families)
+    font.setPixelSize(size)
+    font.setBold(bold)
+    font.setFeature(QFont.Tag("tnum"), 1)
+    return LineMetrics(font)
+
+
 def text_width(font: QFont, text: str) -> float:
     """Return the width of one line of text in px."""
-    return QFontMetricsF(font).horizontalAdvance(text)
+    return line_metrics(font).width(text)
 
 
 @lru_cache(maxsize=256)

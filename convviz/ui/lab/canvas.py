@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QRegion, QResizeEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
 from convviz.core import display
@@ -17,7 +17,7 @@ from convviz.ui import theme
 from convviz.ui.lab.model import LabModel, Snapshot
 from convviz.ui.lab.strip import CHANNEL_NAMES, span_text
 from convviz.ui.widgets.grid_content import GridContent, Mark, Role
-from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen
+from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen, line_region
 from convviz.ui.widgets.number_grid import NumberGrid
 
 CELL_LIMIT = 84.0
@@ -370,11 +370,19 @@ class Canvas(QWidget):
 
     def _place_connectors(self) -> None:
         """Draw the connectors anew: in the gaps here, over the cells by the grids themselves."""
-        self._lines = self._connectors()
+        before, self._lines = self._lines, self._connectors()
+        if self._lines == before:
+            return
+        changed = QRegion()
+        for line in (*before, *self._lines):
+            if line not in before or line not in self._lines:
+                changed += line_region(line)
         for panel in self._panels:
-            offset = -QPointF(panel.grid.mapTo(self, panel.grid.rect().topLeft()))
-            panel.grid.set_connectors(tuple(line.translated(offset) for line in self._lines))
-        self.update()
+            corner = panel.grid.mapTo(self, panel.grid.rect().topLeft())
+            lines = tuple(line.translated(-QPointF(corner)) for line in self._lines)
+            panel.grid.set_connectors(lines, changed.translated(-corner))
+            changed -= QRect(corner, panel.grid.size())
+        self.update(changed)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the connectors in the gaps between the grids."""

@@ -486,6 +486,8 @@ def _bounds(rows: Range, cols: Range) -> tuple[tuple[int, int], tuple[int, int]]
 
 
 def _show_value(spin: QSpinBox | QDoubleSpinBox, value: float) -> None:
+    if spin.value() == value:
+        return
     spin.blockSignals(True)
     spin.setValue(value)  # type: ignore[arg-type]  # the box for whole numbers is given whole numbers
     spin.blockSignals(False)
@@ -494,4 +496,6 @@ def _show_value(spin: QSpinBox | QDoubleSpinBox, value: float) -> None:
 def _enable_item(combo: QComboBox, data: str, on: bool) -> None:
     items = combo.model()
     if isinstance(items, QStandardItemModel):
-        items.item(combo.findData(data)).setEnabled(on)
+        item = items.item(combo.findData(data))
+        if item.isEnabled() != on:
+            item.setEnabled(on)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QAccessible, QBrush, QColor, QFont, QHelpEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -19,14 +19,14 @@ from convviz.core import display
 from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, MaxExplanation
 from convviz.core.numbers import format_number
 from convviz.ui import theme
+from convviz.ui.widgets.color_map import color_map, image_of
+from convviz.ui.widgets.numerals import draw_centered, draw_line
 
 CHANNEL_NAMES = ("R", "G", "B")
 NATURAL_UNITS = (118, 18.5)
 """Width and height at which three 3×3 grids, the sum and the angle stand at the font's size; more enlarges them."""
 LINE_UNITS = 7.5
 """Height at which the result alone is left."""
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 Pieces: TypeAlias = list[list[tuple[str, str]]]
 """Lines of (text, style); the styles are "plain", "strong" and "result"."""
@@ -99,6 +99,7 @@ class DotProductStrip(QWidget):
         self._levels = Levels(1.0, 1.0)
         self._sees = ""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing below it is painted with each step
         self.setAccessibleName(self.tr("Dot product"))
 
     def set_content(
@@ -241,6 +242,7 @@ class DotProductStrip(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         unit, colors = self._unit, theme.colors(self.palette())
+        painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Window))
         card = QRectF(self.rect()).adjusted(1, 1, -1, -1)
         painter.setBrush(colors.surface)
         painter.setPen(QPen(colors.border, 1))
@@ -284,7 +286,7 @@ class DotProductStrip(QWidget):
             self._write(painter, head.translated(0, 0.9 * line), reads, self._font(0.9), colors.muted)
             body = box.adjusted(0, 1.9 * line, 0, 0)
         else:
-            self._write(painter, head, reads, self._font(0.9), colors.muted, RIGHT)
+            self._write(painter, head, reads, self._font(0.9), colors.muted, right=True)
             body = box.adjusted(0, line, 0, 0)
         if isinstance(explanation, ConvExplanation):
             self._paint_convolution(painter, body, explanation, compact)
@@ -300,9 +302,9 @@ class DotProductStrip(QWidget):
         used = self._write(painter, upper, self._title(explanation), self._font(bold=True), ink)
         rest = upper.adjusted(used + 2 * self._unit, 0, 0, 0)
         if self._sees:
-            self._write(painter, rest, self._sees, self._font(0.9, bold=True), colors.receptive_field, RIGHT)
+            self._write(painter, rest, self._sees, self._font(0.9, bold=True), colors.receptive_field, right=True)
         else:
-            self._write(painter, rest, self._reads(explanation), self._font(0.9), colors.muted, RIGHT)
+            self._write(painter, rest, self._reads(explanation), self._font(0.9), colors.muted, right=True)
         lower, font = upper.translated(0, half), self._font(1.0)
         result_font = self._font(1.6, bold=True)
         result = format_number(explanation.result)
@@ -323,7 +325,7 @@ class DotProductStrip(QWidget):
         text: str,
         font: QFont,
         color: QColor,
-        alignment: Qt.AlignmentFlag = LEFT,
+        right: bool = False,
     ) -> float:
         """Write one line, in a smaller font where the box is too narrow for it, and return its width."""
         width = theme.text_width(font, text)
@@ -331,7 +333,7 @@ class DotProductStrip(QWidget):
             font.setPixelSize(max(7, int(font.pixelSize() * box.width() / width)))
         painter.setFont(font)
         painter.setPen(color)
-        painter.drawText(box, alignment, text)
+        draw_line(painter, box, text, font, right)
         return min(width, box.width())
 
     def _grid_cell(self, body: QRectF, shape: tuple[int, ...], grids: int, share: float) -> float:
@@ -422,44 +424,59 @@ class DotProductStrip(QWidget):
 
     def _paint_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
         """Paint a small grid, taps in the padding hatched, and return where it ends."""
-        colors = theme.colors(self.palette())
-        lut = display.grey_lut() if tile.grey else display.diverging_lut(theme.is_dark(self.palette()))
-        white, values, is_padding = display.text_on(lut), tile.values, tile.is_padding
-        index = display.to_index(np.asarray(values, dtype=np.float64), tile.level)
-        texts = [[format_number(float(v), 3) for v in row] for row in values]
+        colors, (rows, cols) = theme.colors(self.palette()), tile.values.shape
+        colour = color_map(theme.is_dark(self.palette()), tile.grey)
+        index = display.to_index(np.asarray(tile.values, dtype=np.float64), tile.level)
+        padded = tile.is_padding if tile.is_padding is not None else np.zeros((rows, cols), np.bool_)
+        box = QRectF(corner.x(), corner.y(), cols * cell, rows * cell)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        pixels = colour.pixels(index)
+        painter.drawImage(box, image_of(pixels))
+        for row, col in np.argwhere(padded).tolist():
+            place = QRectF(box.left() + col * cell, box.top() + row * cell, cell, cell)
+            painter.fillRect(place, colors.padding)
+            painter.fillRect(place, QBrush(colors.hatch, Qt.BrushStyle.BDiagPattern))
+        painter.setPen(QPen(colors.border, 1))
+        lines = [QLineF(x, box.top(), x, box.bottom()) for x in (box.left() + k * cell for k in range(cols + 1))]
+        lines += [QLineF(box.left(), y, box.right(), y) for y in (box.top() + k * cell for k in range(rows + 1))]
+        painter.drawLines(lines)
+        self._paint_tile_digits(
+            painter,
+            box,
+            cell,
+            tile,
+            [[colors.muted if padded[r, c] else colour.ink(index[r, c]) for c in range(cols)] for r in range(rows)],
+        )
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for k, (row, col) in enumerate(tile.marked):
+            style = Qt.PenStyle.DashLine if k else Qt.PenStyle.SolidLine
+            painter.setPen(QPen(colors.window, 1.5 if k else 3, style))
+            place = QRectF(box.left() + col * cell, box.top() + row * cell, cell, cell)
+            painter.drawRect(place.adjusted(1, 1, -1, -1))
+        painter.restore()
+        return float(box.right())
+
+    def _paint_tile_digits(
+        self, painter: QPainter, box: QRectF, cell: float, tile: Tile, inks: list[list[QColor]]
+    ) -> None:
+        texts = [[format_number(value, 3) for value in row] for row in tile.values.tolist()]
         font = self._font()
         font.setPixelSize(max(6, int(0.42 * cell)))
         longest = max((text for row in texts for text in row), key=len)
         fitting = font.pixelSize() * min(1.0, 0.88 * cell / max(1.0, theme.text_width(font, longest)))
+        if cell < 2 * self._unit or fitting < 0.75 * self._unit:
+            return
         font.setPixelSize(max(6, int(fitting)))
-        with_digits = cell >= 2 * self._unit and fitting >= 0.75 * self._unit
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setFont(font)
-        for row in range(values.shape[0]):
-            for col in range(values.shape[1]):
-                box = QRectF(corner.x() + col * cell, corner.y() + row * cell, cell, cell)
-                padded = is_padding is not None and bool(is_padding[row, col])
-                painter.setPen(QPen(colors.border, 1))
-                red, green, blue = (int(part) for part in lut[index[row, col]])
-                painter.setBrush(colors.padding if padded else QColor(red, green, blue))
-                painter.drawRect(box)
-                if padded:
-                    painter.fillRect(box, QBrush(colors.hatch, Qt.BrushStyle.BDiagPattern))
-                if with_digits:
-                    ink = display.WHITE_TEXT if white[index[row, col]] else display.BLACK_TEXT
-                    painter.setPen(colors.muted if padded else QColor(*ink))
-                    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, texts[row][col])
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        for k, (row, col) in enumerate(tile.marked):
-            painter.setPen(
-                QPen(colors.window, 3 if k == 0 else 1.5, Qt.PenStyle.SolidLine if k == 0 else Qt.PenStyle.DashLine)
-            )
-            painter.drawRect(
-                QRectF(corner.x() + col * cell, corner.y() + row * cell, cell, cell).adjusted(1, 1, -1, -1)
-            )
-        painter.restore()
-        return float(corner.x() + values.shape[1] * cell)
+        ink = None
+        for row, line in enumerate(texts):
+            for col, text in enumerate(line):
+                if inks[row][col] is not ink:
+                    ink = inks[row][col]
+                    painter.setPen(ink)
+                center = QPointF(box.left() + (col + 0.5) * cell, box.top() + (row + 0.5) * cell)
+                draw_centered(painter, center, text, font)
 
     def _paint_sign(self, painter: QPainter, x: float, top: float, height: float, sign: str) -> float:
         """Write a sign between two grids and return where it ends."""
@@ -468,7 +485,7 @@ class DotProductStrip(QWidget):
         width = max(3 * unit, theme.text_width(font, sign) + 1.5 * unit)
         painter.setFont(font)
         painter.setPen(theme.colors(self.palette()).muted)
-        painter.drawText(QRectF(x, top, width, height), Qt.AlignmentFlag.AlignCenter, sign)
+        draw_centered(painter, QPointF(x + width / 2, top + height / 2), sign, font)
         return x + width
 
     def _paint_result(

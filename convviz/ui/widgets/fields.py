@@ -176,6 +176,8 @@ class PairSpin(QWidget):
     def show_values(self, values: tuple[int, int], ranges: tuple[tuple[int, int], tuple[int, int]]) -> None:
         """Show numbers and their (least, most) without a signal."""
         for spin, value, (least, most) in zip((self._rows, self._cols), values, ranges, strict=True):
+            if (spin.minimum(), spin.maximum(), spin.value()) == (least, most, value):
+                continue  # even the same range repaints a spin box
             spin.blockSignals(True)
             spin.setRange(least, most)
             spin.setValue(value)

@@ -61,6 +61,18 @@ class GridContent:
         height, width = self.real_size
         return 0 <= row < height and 0 <= col < width
 
+    def looks_like(self, other: GridContent) -> bool:
+        """Whether the other content differs in the values at most, so that cells can be painted one by one."""
+        return (
+            self.values.shape == other.values.shape
+            and (self.level, self.signed, self.grey) == (other.level, other.signed, other.grey)
+            and (self.real_size, self.origin) == (other.real_size, other.origin)
+            and np.array_equal(self.unread_rows, other.unread_rows)
+            and np.array_equal(self.unread_cols, other.unread_cols)
+            and self.picture is None
+            and other.picture is None
+        )
+
     def is_unread(self, row: int, col: int) -> bool:
         """Whether a real cell is read by no window."""
         return (row < self.unread_rows.size and bool(self.unread_rows[row])) or (

@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QLinearGradient, QPainter, QPainterPath, QPalette, QPen
+from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QLinearGradient, QPainter, QPainterPath, QPalette, QPen, QRegion
 
-from convviz.core import display
 from convviz.core.numbers import format_number
 from convviz.ui import theme
+from convviz.ui.widgets.color_map import ColorMap, color_map, image_of
 from convviz.ui.widgets.grid_content import GridContent, GridGeometry, Mark, Role
+from convviz.ui.widgets.numerals import draw_centered
 
 DIGITS_FROM_PX = 28
 LINES_FROM_PX = 6
@@ -22,7 +23,6 @@ CAPTIONS_FROM_PX = 40
 LEAST_MARK_PX = 6
 
 LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-_WHITE, _BLACK = QColor(*display.WHITE_TEXT), QColor(*display.BLACK_TEXT)
 RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
 
@@ -40,12 +40,8 @@ class GridPainter:
         return theme.colors(self.palette)
 
     @cached_property
-    def _lut(self) -> NDArray[np.uint8]:
-        return display.grey_lut() if self.content.grey else display.diverging_lut(theme.is_dark(self.palette))
-
-    @cached_property
-    def _white_ink(self) -> NDArray[np.bool_]:
-        return display.text_on(self._lut)
+    def _map(self) -> ColorMap:
+        return color_map(theme.is_dark(self.palette), self.content.grey)
 
     def paint_all(self, painter: QPainter, bounds: QRectF, shown: int | None) -> None:
         """Paint everything that does not move; ``shown`` cells in reading order count as computed (None: all)."""
@@ -71,40 +67,25 @@ class GridPainter:
 
     def _paint_image(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         rows, cols = slice(cells.top(), cells.bottom() + 1), slice(cells.left(), cells.right() + 1)
-        blank = self._colors.blank
         if self.content.picture is not None:
-            pixels = np.ascontiguousarray(self.content.picture[rows, cols])
-            pixels = self._blanked(pixels, cells, shown, (blank.red(), blank.green(), blank.blue()))
-            image_format = QImage.Format.Format_RGB888
+            red, green, blue = np.moveaxis(self.content.picture[rows, cols].astype(np.uint32), 2, 0)
+            pixels = 0xFF000000 | red << 16 | green << 8 | blue
         else:
-            pixels = np.ascontiguousarray(self.index[rows, cols])
-            pixels = self._blanked(pixels, cells, shown, 0)
-            image_format = QImage.Format.Format_Indexed8
-        image = QImage(pixels.data, cells.width(), cells.height(), pixels.strides[0], image_format)
-        if image_format is QImage.Format.Format_Indexed8:
-            image.setColorTable(self._color_table)
+            pixels = self._map.pixels(self.index[rows, cols])
+        self._blank(pixels, cells, shown)
+        image = image_of(pixels)
         smooth = self.geometry.cell < SMOOTH_BELOW_PX
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
         painter.drawImage(self.geometry.array_rect(cells), image, QRectF(0, 0, cells.width(), cells.height()))
 
-    @cached_property
-    def _color_table(self) -> list[int]:
-        """Colours by index; index 0, which no value has, is a cell that is not computed yet."""
-        red, green, blue = self._lut.astype(np.uint32).T
-        return [self._colors.blank.rgb(), *(0xFF000000 | red << 16 | green << 8 | blue).tolist()[1:]]
-
-    def _blanked(
-        self, pixels: NDArray[np.uint8], cells: QRect, shown: int | None, blank: int | tuple[int, int, int]
-    ) -> NDArray[np.uint8]:
-        """Return the pixels with those of cells that are not computed yet replaced."""
+    def _blank(self, pixels: NDArray[np.uint32], cells: QRect, shown: int | None) -> None:
+        """Blank the pixels of cells that are not computed yet."""
         if shown is None:
-            return pixels
-        width = self.content.values.shape[1]
-        rows = np.arange(cells.top(), cells.bottom() + 1)[:, None]
-        cols = np.arange(cells.left(), cells.right() + 1)
-        pixels = pixels.copy()
-        pixels[rows * width + cols >= shown] = blank
-        return pixels
+            return
+        blank, (row, col) = self._colors.blank.rgb(), divmod(shown, self.content.values.shape[1])
+        pixels[max(0, row + 1 - cells.top()) :] = blank
+        if cells.top() <= row <= cells.bottom():
+            pixels[row - cells.top(), max(0, col - cells.left()) :] = blank
 
     def _paint_hatches(self, painter: QPainter, cells: QRect) -> None:
         colors = self._colors
@@ -171,6 +152,7 @@ class GridPainter:
 
     def _paint_digits(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         font, digits = self._digit_font
+        cell = self.geometry.cell
         painter.setFont(font)
         top, left = self.content.origin
         width = self.content.values.shape[1]
@@ -180,7 +162,10 @@ class GridPainter:
                     continue
                 painter.setPen(self._ink(row + top, col + left))
                 text = format_number(float(self.content.values[row, col]), digits)
-                painter.drawText(self.geometry.array_rect(QRect(col, row, 1, 1)), Qt.AlignmentFlag.AlignCenter, text)
+                center = QPointF(
+                    self.geometry.corner.x() + (col + 0.5) * cell, self.geometry.corner.y() + (row + 0.5) * cell
+                )
+                draw_centered(painter, center, text, font)
 
     def _ink(self, row: int, col: int) -> QColor:
         """Return the text colour that can be read on a cell."""
@@ -189,7 +174,7 @@ class GridPainter:
         if self.content.is_unread(row, col):
             return self.palette.color(QPalette.ColorRole.WindowText)
         index = self.index[row - self.content.origin[0], col - self.content.origin[1]]
-        return _WHITE if self._white_ink[index] else _BLACK
+        return self._map.ink(index)
 
     @cached_property
     def _digit_font(self) -> tuple[QFont, int]:
@@ -248,7 +233,7 @@ class GridPainter:
             x = self._legend_text(painter, x, y, low, text)
             bar = QRectF(x, y, 9 * unit, 1.25 * unit)
             gradient = QLinearGradient(bar.topLeft(), bar.topRight())
-            lut = self._lut
+            lut = self._map.lut
             first = 1 if self.content.signed else 128
             for k in range(33):
                 red, green, blue = lut[first + round((255 - first) * k / 32)]
@@ -363,6 +348,15 @@ def connector_pen(palette: QPalette, alpha: int = 255) -> QPen:
     pen = QPen(color, max(1.5, 0.2 * theme.unit()))
     pen.setDashPattern([4, 3])
     return pen
+
+
+def line_region(line: QLineF, parts: int = 4) -> QRegion:
+    """Return a region around a line, in boxes along it, so that little is painted anew when it moves."""
+    region = QRegion()
+    for k in range(parts):
+        box = QRectF(line.pointAt(k / parts), line.pointAt((k + 1) / parts)).normalized()
+        region += box.adjusted(-3, -3, 3, 3).toAlignedRect()
+    return region
 
 
 def _tr(text: str) -> str:

@@ -7,6 +7,8 @@ indices or indices past the end.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PySide6.QtCore import QEvent, QLineF, QMarginsF, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -18,6 +20,7 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QPixmap,
+    QRegion,
     QResizeEvent,
     QWheelEvent,
 )
@@ -27,9 +30,11 @@ from convviz.core import display
 from convviz.core.numbers import NumberError, parse_number
 from convviz.ui import theme
 from convviz.ui.widgets.grid_content import Cell, GridContent, GridGeometry, Mark
-from convviz.ui.widgets.grid_painter import LINES_FROM_PX, SMOOTH_BELOW_PX, GridPainter, connector_pen
+from convviz.ui.widgets.grid_painter import LINES_FROM_PX, GridPainter, connector_pen
 
 MAX_ZOOM_PX = 160
+FEW_CELLS = 256
+"""Up to this many changed cells are painted by themselves."""
 ARROWS = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -87,13 +92,25 @@ class NumberGrid(QWidget):
 
     def set_content(self, content: GridContent, shown: int | None = None) -> None:
         """Show other values; ``shown`` cells in reading order count as computed (None: all)."""
-        same_shape = content.values.shape == self._content.values.shape and content.origin == self._content.origin
-        self._content = content
+        before, self._content = self._content, content
+        if content.looks_like(before):
+            changed = np.argwhere(before.values != content.values)
+            self._index = display.to_index(content.values, content.level)
+            self._kept_painter = None
+            if len(changed) > FEW_CELLS:
+                self._invalidate()
+            elif len(changed):
+                (top, left), (bottom, right) = changed.min(axis=0).tolist(), changed.max(axis=0).tolist()
+                self._repaint(QRect(left, top, right - left + 1, bottom - top + 1), shown)
+            self.set_shown(shown)
+            return
         self._shown = shown
         self._index = display.to_index(content.values, content.level)
+        self._kept_painter = None
+        self._invalidate()
         if self._cursor and not content.is_real(*self._cursor):
             self._cursor = None
-        if not same_shape:
+        if content.values.shape != before.values.shape or content.origin != before.origin:
             self._close_editor()
             self._fitted = True
         self._lay_out()
@@ -103,16 +120,23 @@ class NumberGrid(QWidget):
         before, self._shown = self._shown, shown
         if before == shown:
             return
-        if before is None or shown is None or abs(before - shown) != 1 or self.cell_px < 2 * SMOOTH_BELOW_PX:
+        if before is None or shown is None or abs(before - shown) != 1:
             self._invalidate()
-            return
-        if self._layer is not None:
+        else:
             row, col = divmod(min(before, shown), self._content.values.shape[1])
-            cell = QRect(col, row, 1, 1)
-            painter = QPainter(self._layer)
-            self._painter.paint_cells(painter, cell, shown)
-            painter.end()
-            self.update(self._geometry.array_rect(cell).toAlignedRect().adjusted(-1, -1, 1, 1))
+            self._repaint(QRect(col, row, 1, 1), shown)
+
+    def _repaint(self, cells: QRect, shown: int | None) -> None:
+        """Paint some cells, counted from the first one of the array, anew in the kept picture."""
+        if self._layer is None:
+            return
+        height, width = self._content.values.shape
+        if self.cell_px < 2:  # cells share pixels with their neighbours
+            cells = cells.adjusted(-2, -2, 2, 2) & QRect(0, 0, width, height)
+        painter = QPainter(self._layer)
+        self._painter.paint_cells(painter, cells, shown)
+        painter.end()
+        self.update(self._geometry.array_rect(cells).toAlignedRect().adjusted(-1, -1, 1, 1))
 
     def set_marks(self, *marks: Mark) -> None:
         """Replace the marks that are painted over the cells."""
@@ -123,12 +147,13 @@ class NumberGrid(QWidget):
             self.update(painter.mark_rect(mark).toAlignedRect().adjusted(-margin, -margin, margin, margin))
         self._marks = marks
 
-    def set_connectors(self, lines: tuple[QLineF, ...]) -> None:
-        """Paint dashed lines, in widget coordinates, over the cells: they tie a window to another grid."""
-        for line in (*self._connectors, *lines):
-            box = QRectF(line.p1(), line.p2()).normalized().adjusted(-3, -3, 3, 3)
-            self.update(box.toAlignedRect() & self.rect())
+    def set_connectors(self, lines: tuple[QLineF, ...], changed: QRegion) -> None:
+        """Paint dashed lines, in widget coordinates, over the cells: they tie a window to another grid.
+
+        ``changed`` is the region around the lines that come or go.
+        """
         self._connectors = lines
+        self.update(changed & QRegion(self.rect()))
 
     def set_cursor_cell(self, cell: Cell | None) -> None:
         """Choose a cell, or none."""
@@ -181,8 +206,10 @@ class NumberGrid(QWidget):
         box, area = self._geometry.box(rows, cols), self._geometry.viewport
         dx = min(0.0, area.right() - box.right()) or max(0.0, area.left() - box.left())
         dy = min(0.0, area.bottom() - box.bottom()) or max(0.0, area.top() - box.top())
+        half = QPointF(area.width() / 2, area.height() / 2)  # so that most steps need not scroll
         if dx or dy:
-            self._move(self._geometry.corner + QPointF(dx, dy), self._geometry.cell)
+            shift = QPointF(dx + math.copysign(half.x(), dx) * bool(dx), dy + math.copysign(half.y(), dy) * bool(dy))
+            self._move(self._geometry.corner + shift, self._geometry.cell)
 
     @property
     def frame(self) -> QMarginsF:
@@ -210,11 +237,12 @@ class NumberGrid(QWidget):
 
     def _move(self, corner: QPointF, cell: float) -> None:
         height, width = self._content.values.shape
-        fresh = GridGeometry((height, width), self._content.origin, self._viewport(), corner, cell)
-        self._geometry = fresh.moved(corner, cell)
-        self._kept_painter = None
-        self._invalidate()
-        self.view_changed.emit()
+        fresh = GridGeometry((height, width), self._content.origin, self._viewport(), corner, cell).moved(corner, cell)
+        if fresh != self._geometry:
+            self._geometry = fresh
+            self._kept_painter = None
+            self._invalidate()
+            self.view_changed.emit()
 
     def _invalidate(self) -> None:
         self._layer = None
