@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convviz.core.window import BoolArray, IntArray
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
-Position: TypeAlias = tuple[int, int, int]
+Position: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -20,7 +20,8 @@ class Explanation:
     """What every explanation tells: the window (kh × kw taps) over the input cells that it reads.
 
     Attributes:
-        position: the output cell (c, i, j).
+        position: the output cell (c, i, j), or (n,) of a vector.
+        input_channels: the input channels read; a vector is N channels of one cell.
         rows, cols: virtual input coordinates of the taps, (kh,) and (kw,); outside the input they lie in the padding.
         source_rows, source_cols: the real input rows and columns read, −1 where the tap reads a constant or nothing.
         is_padding: taps outside the real input, whatever the padding mode, (kh, kw).
@@ -30,6 +31,7 @@ class Explanation:
     """
 
     position: Position
+    input_channels: range
     rows: IntArray
     cols: IntArray
     source_rows: IntArray
@@ -43,10 +45,10 @@ class Explanation:
 class ConvExplanation(Explanation):
     """A convolution's cell: products, their sum over each channel, over all channels, plus the bias.
 
-    As a dot product of the window and the kernel, `total` = `value_norm` · `weight_norm` · `cosine`.
+    A unit of `Linear` is one too: its kernel is 1×1 over as many channels as it has inputs. As a dot product of the
+    window and the kernel, `total` = `value_norm` · `weight_norm` · `cosine`.
 
     Attributes:
-        input_channels: the input channels read (those of the output channel's group).
         weights: the kernel as applied, turned by 180° where the layer flips, (channels read, kh, kw).
         products: `values` · `weights`, (channels read, kh, kw).
         channel_sums: the sum of each channel's products, (channels read,).
@@ -57,7 +59,6 @@ class ConvExplanation(Explanation):
 
     """
 
-    input_channels: range
     weights: FloatArray
     products: FloatArray
     channel_sums: FloatArray
@@ -114,6 +115,50 @@ class PointwiseExplanation(Explanation):
     def value(self) -> float:
         """The input cell's value."""
         return float(self.values[0, 0, 0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NormExplanation(PointwiseExplanation):
+    """A batch-normalised cell: `result` = `normalised` · `weight` + `bias`.
+
+    Attributes:
+        mean, variance, eps: of the cell's channel; `normalised` = (`value` − `mean`) / √(`variance` + `eps`).
+        normalised: the value before weight and bias.
+        weight, bias: of the cell's channel.
+
+    """
+
+    mean: float
+    variance: float
+    eps: float
+    normalised: float
+    weight: float
+    bias: float
+
+
+def dot_product(window: dict[str, Any], weights: FloatArray, biases: FloatArray | None) -> ConvExplanation:
+    """Return the explanation of a `window` (an `Explanation`'s fields but the result) under `weights` (C, kh, kw).
+
+    `biases` are those of all output channels, None for none.
+    """
+    values, weights = window["values"], weights.astype(np.float64, copy=False)
+    products = values * weights
+    channel_sums = products.sum(axis=(1, 2))
+    total = float(channel_sums.sum())
+    bias = 0.0 if biases is None else float(biases[window["position"][0]])
+    value_norm, weight_norm = (float(np.sqrt(np.vdot(vector, vector))) for vector in (values, weights))
+    return ConvExplanation(
+        **window,
+        result=total + bias,
+        weights=weights,
+        products=products,
+        channel_sums=channel_sums,
+        total=total,
+        bias=bias,
+        value_norm=value_norm,
+        weight_norm=weight_norm,
+        cosine=cosine_between(total, value_norm, weight_norm),
+    )
 
 
 def cosine_between(total: float, value_norm: float, weight_norm: float) -> float | None:

@@ -1,6 +1,8 @@
 """Layers with the names and arguments of `torch.nn`: shapes, forward passes and explanations of single cells.
 
-Arrays are (C, H, W). float32 stays float32; everything else is computed in float64.
+What all layers share, convolution and pooling; `elementwise` and `dense` have the others. Arrays are (C, H, W), or
+vectors (N,) from `Flatten` on: a vector is N channels of one cell, on which a window has one position, (0, 0). float32
+stays float32; everything else is computed in float64.
 """
 
 from __future__ import annotations
@@ -8,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +25,8 @@ from convviz.core.explain import (
     Explanation,
     FloatArray,
     MaxExplanation,
-    PointwiseExplanation,
     Position,
-    cosine_between,
+    dot_product,
     winning_tap,
 )
 from convviz.core.window import (
@@ -42,7 +43,7 @@ from convviz.core.window import (
     same_padding,
 )
 
-Shape: TypeAlias = tuple[int, int, int]
+Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = tuple[Axis, Axis]
 Indices: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 
@@ -57,6 +58,8 @@ NUMPY_PADDING_MODES: Final[dict[PaddingMode, Literal["reflect", "edge", "wrap"]]
 
 AXIS_NAMES = ("height", "width")
 
+cached_axis = lru_cache(maxsize=256)(Axis)
+
 
 class Layer(ABC):
     """A window that moves over the input, one output cell a position; immutable.
@@ -65,6 +68,16 @@ class Layer(ABC):
     """
 
     _padding_value: ClassVar[float] = 0.0
+    _takes_vectors: ClassVar[bool] = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments by name, without weights and other arrays."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # type: ignore[arg-type]  # every layer is one
+
+    def changed(self, **arguments: Any) -> Self:
+        """Return the layer with some of its constructor's arguments replaced; arrays not yet drawn stay so."""
+        return type(self)(**{**self.settings, **arguments})
 
     @abstractmethod
     def _axes(self, height: int, width: int) -> Axes:
@@ -83,27 +96,45 @@ class Layer(ABC):
         self.axes(input_shape)
         return 0
 
+    def dense_parameters(self, input_shape: Sequence[int]) -> int | None:
+        """Return how many parameters a dense layer in this one's place would have; None for a layer without weights."""
+        self.axes(input_shape)
+        return None
+
     def axes(self, input_shape: Sequence[int]) -> Axes:
         """Return the vertical and horizontal axis of the window over an input of this shape (C, H, W)."""
-        if len(input_shape) != 3 or min(input_shape) < 1:
-            shape = _times(input_shape) or "a single number"
-            raise ShapeError(f"The input is {shape}; it must be channels × height × width, each at least 1.")
-        channels, height, width = input_shape
+        channels, height, width = self._grid_shape(input_shape)
         self._output_channels(channels)
         return self._axes(height, width)
 
+    def _grid_shape(self, input_shape: Sequence[int]) -> tuple[int, int, int]:
+        """Return the input's (C, H, W), which is (N, 1, 1) for a vector."""
+        if len(input_shape) == 1 and self._takes_vectors and input_shape[0] > 0:
+            return input_shape[0], 1, 1
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            shape = times(input_shape) or "a single number"
+            if len(input_shape) == 1:
+                shape = f"a vector of {shape}"
+            raise ShapeError(f"The input is {shape}; it must be channels × height × width, each at least 1.")
+        channels, height, width = input_shape
+        return channels, height, width
+
+    def _as_grid(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
+        array = np.asarray(x)
+        return array.reshape(self._grid_shape(array.shape))
+
     def output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """Return the output's (C, H, W)."""
+        """Return the output's shape, (C, H, W) or (N,)."""
         rows, cols = self.axes(input_shape)
         return self._output_channels(input_shape[0]), rows.output_size, cols.output_size
 
     def padded(self, x: npt.ArrayLike) -> FloatArray:
-        """Return the input with its padding as the window reads it, (C, top + H + bottom, left + W + right).
+        """Return the input with its padding as the window reads it, (C, top + H + bottom, left + W + right) or (N,).
 
         Cells beyond it, which the last windows of `ceil_mode` reach, are neither input nor padding. Without padding
         this is the input itself, not a copy.
         """
-        array = _floating(x)
+        array = floating(x)
         rows, cols = self.axes(array.shape)
         sides = ((0, 0), (rows.pad_before, rows.pad_after), (cols.pad_before, cols.pad_after))
         if not any(map(any, sides)):
@@ -116,41 +147,49 @@ class Layer(ABC):
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the output of `x`."""
 
-    @abstractmethod
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the named output rows × columns, (C, len(rows), len(cols))."""
+        row_axis, col_axis = self.axes(np.shape(x))
+        output = self.forward(x).reshape(-1, row_axis.output_size, col_axis.output_size)
+        return output[:, _positions(rows, row_axis)][:, :, _positions(cols, col_axis)]
 
     @abstractmethod
     def explain(self, x: npt.ArrayLike, position: Position) -> Explanation:
-        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
+        """Take the output cell `position`, (c, i, j) or (n,), apart; `IndexError` if there is none."""
 
     def _read(self, array: npt.NDArray[Any], source_rows: IntArray, source_cols: IntArray) -> FloatArray:
         """Return a copy of `array` at the open mesh of the two index arrays, the padding value where one is −1."""
         source_rows = source_rows[(...,) + (None,) * source_cols.ndim]
-        values = _floating(array[:, source_rows, source_cols])
+        values = floating(array[:, source_rows, source_cols])
         outside = (source_rows < 0) | (source_cols < 0)
         if outside.any():
             values[:, outside] = self._padding_value
         return values
 
-    def _windows_at(self, array: npt.NDArray[Any], rows: Indices, cols: Indices) -> FloatArray:
+    def _windows_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return what the named outputs read, (C, len(rows), kh, len(cols), kw)."""
-        row_axis, col_axis = self.axes(array.shape)
+        row_axis, col_axis = self.axes(np.shape(x))
         row_sources = row_axis.source_of(row_axis.taps_at(_positions(rows, row_axis)))
         col_sources = col_axis.source_of(col_axis.taps_at(_positions(cols, col_axis)))
-        return self._read(array, row_sources, col_sources)
+        return self._read(self._as_grid(x), row_sources, col_sources)
 
-    def _window(self, array: npt.NDArray[Any], channels: range, position: Position) -> dict[str, Any]:
-        """Return the part that all explanations share, with the values of these input channels in float64."""
-        rows, cols = self.axes(array.shape)
-        shape = (self._output_channels(array.shape[0]), rows.output_size, cols.output_size)
-        if len(position) != 3 or not all(0 <= at < size for at, size in zip(position, shape, strict=True)):
-            raise IndexError(f"There is no cell {tuple(position)} in an output of {_times(shape)}.")
-        row_taps, col_taps = rows.taps_at(position[1]), cols.taps_at(position[2])
+    def _window(self, x: npt.ArrayLike, position: Position, channels: range | None = None) -> dict[str, Any]:
+        """Return the part that all explanations share, with the values in float64.
+
+        Without `channels`, the input channels to be read, it is the position's own.
+        """
+        input_shape = np.shape(x)
+        rows, cols = self.axes(input_shape)
+        check_position(position, self.output_shape(input_shape))
+        channel, i, j = position if len(position) == 3 else (position[0], 0, 0)
+        if channels is None:
+            channels = range(channel, channel + 1)
+        row_taps, col_taps = rows.taps_at(i), cols.taps_at(j)
         row_sources, col_sources = rows.source_of(row_taps), cols.source_of(col_taps)
-        values = self._read(array[channels.start : channels.stop], row_sources, col_sources)
+        values = self._read(self._as_grid(x)[channels.start : channels.stop], row_sources, col_sources)
         return {
             "position": position,
+            "input_channels": channels,
             "rows": row_taps,
             "cols": col_taps,
             "source_rows": row_sources,
@@ -160,12 +199,110 @@ class Layer(ABC):
         }
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Numbers that are drawn when first read: uniform within ±1/√fan_in, as `torch.nn` draws by default; float32.
+
+    A layer of any size is thus made at once, and known by its seed (0 or more) without its numbers.
+    """
+
+    seed: int
+
+    def draw(self, shape: Shape, fan_in: int, stream: int) -> FloatArray:
+        """Return the numbers; the arrays of a layer (weight: stream 0, bias: stream 1) differ."""
+        numbers = np.random.default_rng([self.seed, stream]).random(shape, dtype=np.float32)
+        numbers -= np.float32(0.5)
+        numbers *= np.float32(2 / math.sqrt(fan_in))
+        return numbers
+
+
+class Weighted(Layer):
+    """A layer with weights or other arrays of numbers.
+
+    Each is given and copied, or `Drawn`, or None; all are read-only. Layers are equal if their settings and arrays are.
+    """
+
+    array_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    _defaults: ClassVar[dict[str, float]] = {"weight": 0.0}
+
+    _array_shapes: dict[str, Shape]
+    _drawn: dict[str, Drawn]
+    _fan_in: int | None
+
+    def _assign_arrays(
+        self, shapes: Mapping[str, Shape], arrays: Mapping[str, npt.ArrayLike | Drawn | None], fan_in: int | None = None
+    ) -> None:
+        """Set the arrays; without `fan_in` nothing can be drawn."""
+        drawn = {name: array for name, array in arrays.items() if isinstance(array, Drawn)}
+        if drawn and fan_in is None:
+            raise ShapeError(f"{next(iter(drawn))} of {type(self).__name__} cannot be drawn; give its numbers.")
+        given: dict[str, FloatArray | None] = {}
+        for name, array in arrays.items():
+            if array is None:
+                default = self._defaults.get(name)
+                given[name] = None if default is None else np.broadcast_to(default, shapes[name])
+            elif not isinstance(array, Drawn):
+                given[name] = _parameter(array, shapes[name], name)
+        present = {name: shapes[name] for name in arrays if name in drawn or given[name] is not None}
+        assign(self, _array_shapes=present, _drawn=drawn, _fan_in=fan_in, **given)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> FloatArray:
+            """Draw an array that has not been read before."""
+            recipe = self.__dict__.get("_drawn", {}).get(name)
+            if recipe is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            array = recipe.draw(self._array_shapes[name], self._fan_in, self.array_names.index(name))
+            array.flags.writeable = False
+            assign(self, **{name: array})
+            return array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Weighted) or type(self) is not type(other):
+            return NotImplemented
+        return self.settings == other.settings and all(
+            np.array_equal(mine, theirs)
+            if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray)
+            else mine == theirs
+            for mine, theirs in zip(self.arrays.values(), other.arrays.values(), strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.settings.values()))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments by name, without weights and other arrays."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every layer is one
+        return {each.name: getattr(self, each.name) for each in fields if each.name not in self.array_names}
+
+    @property
+    def arrays(self) -> dict[str, FloatArray | Drawn | None]:
+        """The arrays by name, as given: one to be drawn is its `Drawn`, whether or not it was read."""
+        return {name: self._drawn[name] if name in self._drawn else getattr(self, name) for name in self.array_names}
+
+    @property
+    def array_shapes(self) -> dict[str, Shape]:
+        """The shapes of the arrays that there are."""
+        return dict(self._array_shapes)
+
+    def changed(self, **arguments: Any) -> Self:
+        """Return the layer with some of its constructor's arguments replaced; arrays not yet drawn stay so."""
+        return type(self)(**{**self.settings, **self.arrays, **arguments})
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases, counted."""
+        return sum(math.prod(self._array_shapes.get(name, (0,))) for name in ("weight", "bias"))
+
+
 @dataclass(frozen=True, eq=False, init=False)
-class Conv2d(Layer):
+class Conv2d(Weighted):
     """Cross-correlation as in `torch.nn.Conv2d`; with `flip` the kernel is turned by 180°: a true convolution.
 
     `weight` is (out_channels, in_channels / groups, kh, kw), all zeros if not given; `bias` is (out_channels,), None
-    for none. Both are copied and read-only. `padding` is one int, a pair (vertical, horizontal), "same" or "valid".
+    for none. `padding` is one int, a pair (vertical, horizontal), "same" or "valid".
 
     Raises:
         ShapeError: the arguments do not go together.
@@ -181,8 +318,8 @@ class Conv2d(Layer):
     groups: int
     padding_mode: PaddingMode
     flip: bool
-    weight: FloatArray
-    bias: FloatArray | None
+    weight: FloatArray = field(repr=False)
+    bias: FloatArray | None = field(repr=False)
 
     def __init__(
         self,
@@ -195,12 +332,12 @@ class Conv2d(Layer):
         groups: int = 1,
         padding_mode: PaddingMode = "zeros",
         flip: bool = False,
-        weight: npt.ArrayLike | None = None,
-        bias: npt.ArrayLike | None = None,
+        weight: npt.ArrayLike | Drawn | None = None,
+        bias: npt.ArrayLike | Drawn | None = None,
     ) -> None:
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ShapeError(f'padding is {padding!r}; it must be a whole number, two of them, "same" or "valid".')
-        _assign(
+        assign(
             self,
             in_channels=integer(in_channels, "in_channels"),
             out_channels=integer(out_channels, "out_channels"),
@@ -213,7 +350,7 @@ class Conv2d(Layer):
             flip=bool(flip),
         )
         if self.padding == "same" and self.stride != (1, 1):
-            raise ShapeError(f'padding "same" needs stride 1, but the stride is {_times(self.stride)}.')
+            raise ShapeError(f'padding "same" needs stride 1, but the stride is {times(self.stride)}.')
         common = math.gcd(self.in_channels, self.out_channels)
         if common % self.groups:
             raise ShapeError(
@@ -221,28 +358,11 @@ class Conv2d(Layer):
                 f"{self.out_channels}; any divisor of {common} would fit."
             )
         weight_shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        _assign(
-            self,
-            weight=np.zeros(weight_shape) if weight is None else _parameter(weight, weight_shape, "weight"),
-            bias=None if bias is None else _parameter(bias, (self.out_channels,), "bias"),
+        self._assign_arrays(
+            {"weight": weight_shape, "bias": (self.out_channels,)},
+            {"weight": weight, "bias": bias},
+            fan_in=math.prod(weight_shape[1:]),
         )
-        self.weight.flags.writeable = False
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Conv2d):
-            return NotImplemented
-        return self._settings == other._settings and all(
-            np.array_equal(mine, theirs) if mine is not None and theirs is not None else mine is theirs
-            for mine, theirs in ((self.weight, other.weight), (self.bias, other.bias))
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._settings)
-
-    @property
-    def _settings(self) -> tuple[object, ...]:
-        fields = dataclasses.fields(self)
-        return tuple(getattr(self, field.name) for field in fields if field.name not in ("weight", "bias"))
 
     @property
     def padding_sides(self) -> tuple[Pair, Pair]:
@@ -260,15 +380,15 @@ class Conv2d(Layer):
         """The weight as it lies on the input: turned by 180° if the layer flips, (O, C / groups, kh, kw)."""
         return self.weight[:, :, ::-1, ::-1] if self.flip else self.weight
 
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases, counted."""
-        return self.weight.size + (0 if self.bias is None else self.bias.size)
-
     def multiply_adds(self, input_shape: Sequence[int]) -> int:
         """Return how many products of a weight and an input a forward pass adds up, padding included."""
         _, height, width = self.output_shape(input_shape)
-        return height * width * self.weight.size
+        return height * width * math.prod(self._array_shapes["weight"])
+
+    def dense_parameters(self, input_shape: Sequence[int]) -> int:
+        """Return how many parameters the same connections take unshared: a weight from every input to every output."""
+        outputs = math.prod(self.output_shape(input_shape))
+        return math.prod(input_shape) * outputs + (outputs if "bias" in self._array_shapes else 0)
 
     def _output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
@@ -277,7 +397,7 @@ class Conv2d(Layer):
 
     def _axes(self, height: int, width: int) -> Axes:
         vertical, horizontal = (
-            _axis(size, k, s, d, before, after, padding_mode=self.padding_mode, name=name)
+            cached_axis(size, k, s, d, before, after, padding_mode=self.padding_mode, name=name)
             for name, size, k, s, d, (before, after) in zip(
                 AXIS_NAMES,
                 (height, width),
@@ -293,7 +413,7 @@ class Conv2d(Layer):
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the output (out_channels, H, W) of `x` (in_channels, H, W)."""
-        array = _floating(x)
+        array = floating(x)
         rows, cols = self.axes(array.shape)
         padded = self.padded(array)
         height, width = rows.output_size, cols.output_size
@@ -323,7 +443,7 @@ class Conv2d(Layer):
     @np.errstate(invalid="ignore", over="ignore")
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the named output rows × columns, (out_channels, len(rows), len(cols))."""
-        windows = self._windows_at(np.asarray(x), rows, cols)
+        windows = self._windows_at(x, rows, cols)
         windows_of_group = windows.reshape(self.groups, self.weight.shape[1], *windows.shape[1:])
         kernels = self.applied_weight.astype(windows.dtype, copy=False)
         kernels_of_group = kernels.reshape(self.groups, -1, *kernels.shape[1:])
@@ -343,26 +463,8 @@ class Conv2d(Layer):
         channels_read = self.weight.shape[1]
         first = position[0] // (self.out_channels // self.groups) * channels_read
         channels = range(first, first + channels_read)
-        window = self._window(np.asarray(x), channels, position)
-        values, weights = window["values"], self.applied_weight[position[0]].astype(np.float64, copy=False)
-        products = values * weights
-        channel_sums = products.sum(axis=(1, 2))
-        total = float(channel_sums.sum())
-        bias = 0.0 if self.bias is None else float(self.bias[position[0]])
-        value_norm, weight_norm = (float(np.sqrt(np.vdot(vector, vector))) for vector in (values, weights))
-        return ConvExplanation(
-            **window,
-            result=total + bias,
-            input_channels=channels,
-            weights=weights,
-            products=products,
-            channel_sums=channel_sums,
-            total=total,
-            bias=bias,
-            value_norm=value_norm,
-            weight_norm=weight_norm,
-            cosine=cosine_between(total, value_norm, weight_norm),
-        )
+        window = self._window(x, position, channels)
+        return dot_product(window, self.applied_weight[position[0]], self.bias)
 
 
 class _Pool(Layer):
@@ -388,7 +490,7 @@ class _Pool(Layer):
                 raise ShapeError(
                     f"{name}: pooling padding {pad} is more than half the kernel size {size}; at most {most} would fit."
                 )
-        _assign(
+        assign(
             self,
             kernel_size=kernel,
             stride=kernel if stride is None else pair(stride, "stride"),
@@ -402,7 +504,7 @@ class _Pool(Layer):
 
     def _axes(self, height: int, width: int) -> Axes:
         vertical, horizontal = (
-            _axis(size, k, s, d, pad, pad, self.ceil_mode, name=name)
+            cached_axis(size, k, s, d, pad, pad, self.ceil_mode, name=name)
             for name, size, k, s, d, pad in zip(
                 AXIS_NAMES, (height, width), self.kernel_size, self.stride, self._dilation, self.padding, strict=True
             )
@@ -438,7 +540,7 @@ class MaxPool2d(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         self._assign_window(kernel_size, stride, padding, ceil_mode)
-        _assign(self, dilation=pair(dilation, "dilation"), return_indices=bool(return_indices))
+        assign(self, dilation=pair(dilation, "dilation"), return_indices=bool(return_indices))
 
     @property
     def _dilation(self) -> Pair:
@@ -451,7 +553,7 @@ class MaxPool2d(_Pool):
         """
         if self.return_indices:
             return self.forward_with_indices(x)
-        array = _floating(x)
+        array = floating(x)
         rows, cols = self.axes(array.shape)
         return _accumulate(np.maximum, _accumulate(np.maximum, array, rows, 1, -np.inf), cols, 2, -np.inf)
 
@@ -461,7 +563,7 @@ class MaxPool2d(_Pool):
         Ties and NaN as in torch on the CPU: the first of the greatest wins, or the last NaN. In a window that lies in
         the padding altogether the maximum is −∞ and the index, which means nothing, is torch's.
         """
-        array = _floating(x)
+        array = floating(x)
         rows, cols = self.axes(array.shape)
         first_rows, first_cols = (
             starts + -(np.minimum(starts, 0) // axis.dilation) * axis.dilation
@@ -473,12 +575,12 @@ class MaxPool2d(_Pool):
 
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the maxima of the named output rows × columns, (C, len(rows), len(cols))."""
-        maxima: FloatArray = self._windows_at(np.asarray(x), rows, cols).max(axis=(2, 4))
+        maxima: FloatArray = self._windows_at(x, rows, cols).max(axis=(2, 4))
         return maxima
 
     def explain(self, x: npt.ArrayLike, position: Position) -> MaxExplanation:
         """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
-        window = self._window(np.asarray(x), range(position[0], position[0] + 1), position)
+        window = self._window(x, position)
         winner, tied = winning_tap(window["values"][0], window["is_padding"])
         result = -np.inf if winner is None else float(window["values"][0][winner])
         return MaxExplanation(**window, result=result, winner=winner, tied=tied)
@@ -513,7 +615,7 @@ class AvgPool2d(_Pool):
     ) -> None:
         self._assign_window(kernel_size, stride, padding, ceil_mode)
         divisor = None if divisor_override is None else integer(divisor_override, "divisor_override")
-        _assign(self, count_include_pad=bool(count_include_pad), divisor_override=divisor)
+        assign(self, count_include_pad=bool(count_include_pad), divisor_override=divisor)
 
     def _counted(self, axis: Axis, taps: IntArray) -> BoolArray:
         margin = axis.pad_before if self.count_include_pad else 0
@@ -535,7 +637,7 @@ class AvgPool2d(_Pool):
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the means (C, H, W) of `x` (C, H, W)."""
-        array = _floating(x)
+        array = floating(x)
         axes = rows, cols = self.axes(array.shape)
         sums = _accumulate(np.add, _accumulate(np.add, array, rows, 1, 0.0), cols, 2, 0.0)
         return self._means(sums, axes, range(rows.output_size), range(cols.output_size))
@@ -543,41 +645,34 @@ class AvgPool2d(_Pool):
     @np.errstate(invalid="ignore", over="ignore")
     def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
         """Return only the means of the named output rows × columns, (C, len(rows), len(cols))."""
-        array = np.asarray(x)
-        sums: FloatArray = self._windows_at(array, rows, cols).sum(axis=(2, 4))
-        return self._means(sums, self.axes(array.shape), rows, cols)
+        sums: FloatArray = self._windows_at(x, rows, cols).sum(axis=(2, 4))
+        return self._means(sums, self.axes(np.shape(x)), rows, cols)
 
     @np.errstate(invalid="ignore", over="ignore")
     def explain(self, x: npt.ArrayLike, position: Position) -> AvgExplanation:
         """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
-        array = np.asarray(x)
-        window = self._window(array, range(position[0], position[0] + 1), position)
-        rows, cols = self.axes(array.shape)
+        window = self._window(x, position)
+        rows, cols = self.axes(np.shape(x))
         counted = self._counted(rows, window["rows"])[:, None] & self._counted(cols, window["cols"])
         total = float(window["values"].sum())
         divisor = int(counted.sum()) if self.divisor_override is None else self.divisor_override
         return AvgExplanation(**window, result=total / divisor, counted=counted, total=total, divisor=divisor)
 
 
-class _GlobalPool(Layer):
-    """What the global pools share: one window as large as the input."""
+class WholeInput(Layer):
+    """A layer whose one window is as large as the input."""
 
     def _axes(self, height: int, width: int) -> Axes:
-        return _axis(height, height, height, name=AXIS_NAMES[0]), _axis(width, width, width, name=AXIS_NAMES[1])
-
-    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
-        row_axis, col_axis = self.axes(np.shape(x))
-        return self.forward(x)[:, _positions(rows, row_axis)][:, :, _positions(cols, col_axis)]
+        return cached_axis(height, height, name=AXIS_NAMES[0]), cached_axis(width, width, name=AXIS_NAMES[1])
 
 
 @dataclass(frozen=True)
-class GlobalMaxPool2d(_GlobalPool):
+class GlobalMaxPool2d(WholeInput):
     """Greatest value of each channel, `torch.nn.AdaptiveMaxPool2d(1)`."""
 
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the maxima (C, 1, 1) of `x` (C, H, W)."""
-        array = _floating(x)
+        array = floating(x)
         self.axes(array.shape)
         maxima: FloatArray = array.max(axis=(1, 2), keepdims=True)
         return maxima
@@ -589,13 +684,13 @@ class GlobalMaxPool2d(_GlobalPool):
 
 
 @dataclass(frozen=True)
-class GlobalAvgPool2d(_GlobalPool):
+class GlobalAvgPool2d(WholeInput):
     """Mean of each channel, `torch.nn.AdaptiveAvgPool2d(1)`."""
 
     @np.errstate(invalid="ignore", over="ignore")
     def forward(self, x: npt.ArrayLike) -> FloatArray:
         """Return the means (C, 1, 1) of `x` (C, H, W)."""
-        array = _floating(x)
+        array = floating(x)
         self.axes(array.shape)
         means: FloatArray = array.mean(axis=(1, 2), keepdims=True)
         return means
@@ -606,51 +701,40 @@ class GlobalAvgPool2d(_GlobalPool):
         return AvgPool2d((rows.size, cols.size)).explain(x, position)
 
 
-@dataclass(frozen=True)
-class ReLU(Layer):
-    """The greater of 0 and each value, `torch.nn.ReLU`: a window of one cell."""
-
-    def _axes(self, height: int, width: int) -> Axes:
-        return _axis(height, 1, name=AXIS_NAMES[0]), _axis(width, 1, name=AXIS_NAMES[1])
-
-    def forward(self, x: npt.ArrayLike) -> FloatArray:
-        """Return `x` (C, H, W) with 0 in place of what is negative."""
-        array = _floating(x)
-        self.axes(array.shape)
-        return np.maximum(array, 0)
-
-    def forward_at(self, x: npt.ArrayLike, rows: Indices, cols: Indices) -> FloatArray:
-        """Return only the named output rows × columns, (C, len(rows), len(cols))."""
-        return np.maximum(self._windows_at(np.asarray(x), rows, cols)[:, :, 0, :, 0], 0)
-
-    def explain(self, x: npt.ArrayLike, position: Position) -> PointwiseExplanation:
-        """Take the output cell `position` (c, i, j) apart; `IndexError` if there is none."""
-        window = self._window(np.asarray(x), range(position[0], position[0] + 1), position)
-        return PointwiseExplanation(**window, result=float(np.maximum(window["values"], 0).item()))
-
-
-_axis = lru_cache(maxsize=256)(Axis)
-
-
-def _assign(layer: object, **fields: object) -> None:
+def assign(layer: object, **fields: object) -> None:
     """Set fields of a frozen dataclass from its own constructor."""
     for name, value in fields.items():
         object.__setattr__(layer, name, value)
 
 
-def _times(sizes: Sequence[int]) -> str:
+def times(sizes: Sequence[int]) -> str:
+    """Return sizes as people write them: 3×28×28."""
     return "×".join(map(str, sizes))
 
 
-def _floating(x: npt.ArrayLike) -> FloatArray:
+def one_cell_windows(height: int, width: int) -> Axes:
+    """Return the axes of a window of one cell that visits every cell."""
+    return cached_axis(height, 1, name=AXIS_NAMES[0]), cached_axis(width, 1, name=AXIS_NAMES[1])
+
+
+def check_position(position: Position, output_shape: Shape) -> None:
+    """Raise `IndexError` unless the output has this cell."""
+    if len(position) != len(output_shape) or not all(
+        0 <= at < size for at, size in zip(position, output_shape, strict=True)
+    ):
+        raise IndexError(f"There is no cell {tuple(position)} in an output of {times(output_shape)}.")
+
+
+def floating(x: npt.ArrayLike) -> FloatArray:
+    """Return `x` as it is if float32 or float64, otherwise in float64."""
     array = np.asarray(x)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
 def _parameter(value: npt.ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
-    array = _floating(value).copy()
+    array = floating(value).copy()
     if array.shape != shape:
-        raise ShapeError(f"{name} is {_times(array.shape)}; this layer takes {_times(shape)}.")
+        raise ShapeError(f"{name} is {times(array.shape)}; this layer takes {times(shape)}.")
     array.flags.writeable = False
     return array
 

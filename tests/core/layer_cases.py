@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from convviz.core.dense import Flatten, Linear
+from convviz.core.elementwise import GELU, BatchNorm2d, Dropout, ReLU, Sigmoid, Tanh
 from convviz.core.explain import FloatArray
-from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d, ReLU
+from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d
 from convviz.core.window import Padding, PaddingMode, Pair, max_dilation, max_padding
 
 PADDING_MODES: tuple[PaddingMode, ...] = ("zeros", "reflect", "replicate", "circular")
@@ -20,7 +22,7 @@ class Case:
 
 
 @st.composite
-def inputs(draw: st.DrawFn, shape: tuple[int, int, int], special_values: bool = False) -> FloatArray:
+def inputs(draw: st.DrawFn, shape: tuple[int, ...], special_values: bool = False) -> FloatArray:
     """Whole numbers full of ties, or reals; on request with NaN and ±∞ among them."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = rng.integers(-3, 4, shape).astype(np.float64) if draw(st.booleans()) else rng.normal(size=shape)
@@ -100,13 +102,45 @@ def avg_cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def other_cases(draw: st.DrawFn) -> Case:
-    layer = draw(st.sampled_from([ReLU(), GlobalMaxPool2d(), GlobalAvgPool2d()]))
+    kinds = [ReLU(), Sigmoid(), Tanh(), GELU(), Dropout(0.2), GlobalMaxPool2d(), GlobalAvgPool2d()]
+    layer = draw(st.sampled_from(kinds))
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)))
     return Case(layer, draw(inputs(shape, special_values=True)))
 
 
+@st.composite
+def norm_cases(draw: st.DrawFn) -> Case:
+    shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weight, bias, mean = rng.normal(size=(3, shape[0]))
+    layer = BatchNorm2d(shape[0], draw(st.sampled_from([1e-5, 0.1])), weight, bias, mean, rng.uniform(size=shape[0]))
+    return Case(layer, draw(inputs(shape, special_values=True)))
+
+
+@st.composite
+def vector_cases(draw: st.DrawFn) -> Case:
+    """Layers that take or make vectors."""
+    size, outputs = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    bias = rng.normal(size=outputs) if draw(st.booleans()) else None
+    kinds: list[Layer] = [
+        Linear(size, outputs, rng.normal(size=(outputs, size)), bias),
+        Flatten(),
+        ReLU(),
+        Sigmoid(),
+        Tanh(),
+        GELU(),
+        Dropout(),
+    ]
+    layer = draw(st.sampled_from(kinds))
+    grids = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+    shape: tuple[int, ...] = draw(grids) if isinstance(layer, Flatten) and draw(st.booleans()) else (size,)
+    return Case(layer, draw(inputs(shape)))
+
+
 def all_cases() -> st.SearchStrategy[Case]:
-    return st.one_of(conv_cases(), max_cases(), avg_cases(), other_cases())
+    """Every layer that moves over (C, H, W)."""
+    return st.one_of(conv_cases(), max_cases(), avg_cases(), other_cases(), norm_cases())
 
 
 def torch_module(layer: Layer) -> torch.nn.Module:
@@ -146,7 +180,23 @@ def torch_module(layer: Layer) -> torch.nn.Module:
             return torch.nn.AdaptiveMaxPool2d(1)
         case GlobalAvgPool2d():
             return torch.nn.AdaptiveAvgPool2d(1)
-        case ReLU():
-            return torch.nn.ReLU()
+        case ReLU() | Sigmoid() | Tanh() | GELU() | Flatten():
+            module_type: type[torch.nn.Module] = getattr(torch.nn, type(layer).__name__)
+            return module_type()
+        case Dropout():
+            return torch.nn.Dropout(layer.p).eval()
+        case BatchNorm2d():
+            norm = torch.nn.BatchNorm2d(layer.num_features, layer.eps, dtype=torch.float64).requires_grad_(False)
+            for name in layer.array_names:
+                getattr(norm, name).copy_(torch.tensor(getattr(layer, name)))
+            return norm.eval()
+        case Linear():
+            linear = torch.nn.Linear(
+                layer.in_features, layer.out_features, layer.bias is not None, dtype=torch.float64
+            ).requires_grad_(False)
+            linear.weight.copy_(torch.tensor(layer.weight))
+            if layer.bias is not None:
+                linear.bias.copy_(torch.tensor(layer.bias))
+            return linear
         case _:
             raise TypeError(layer)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, MaxExplanation, PointwiseExplanation
-from convviz.core.layers import AvgPool2d, Conv2d, GlobalMaxPool2d, Layer, MaxPool2d, ReLU
-from tests.core.layer_cases import Case, all_cases, avg_cases, conv_cases, max_cases, other_cases
+from convviz.core.elementwise import ReLU
+from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, MaxExplanation
+from convviz.core.layers import AvgPool2d, Conv2d, GlobalMaxPool2d, Layer, MaxPool2d
+from tests.core.layer_cases import Case, all_cases, avg_cases, conv_cases, max_cases, vector_cases
 
 RAMP = np.arange(9.0).reshape(1, 3, 3)
 
 
 def explained(case: Case) -> Iterator[Explanation]:
-    channels, height, width = case.layer.output_shape(case.x.shape)
-    for position in itertools.product(range(channels), range(height), range(width)):
+    for position in np.ndindex(case.layer.output_shape(case.x.shape)):
         yield case.layer.explain(case.x, position)
 
 
 @settings(max_examples=150)
-@given(all_cases())
+@given(all_cases() | vector_cases())
 def test_every_cell_adds_up_to_forward(case: Case) -> None:
     output = case.layer.forward(case.x)
     results = np.array([explanation.result for explanation in explained(case)]).reshape(output.shape)
@@ -37,10 +37,9 @@ def test_values_are_read_where_the_sources_say(case: Case) -> None:
         np.testing.assert_array_equal(e.source_rows, rows.sources[i])
         np.testing.assert_array_equal(e.source_cols, cols.sources[j])
         np.testing.assert_array_equal(e.is_padding, ~(rows.is_inside(e.rows)[:, None] & cols.is_inside(e.cols)))
-        channels = e.input_channels if isinstance(e, ConvExplanation) else range(e.position[0], e.position[0] + 1)
         constant = -np.inf if isinstance(e, MaxExplanation) else 0.0
         for (k, c), (a, row), (b, col) in itertools.product(
-            enumerate(channels), enumerate(e.source_rows), enumerate(e.source_cols)
+            enumerate(e.input_channels), enumerate(e.source_rows), enumerate(e.source_cols)
         ):
             expected = constant if min(row, col) < 0 else case.x[c, row, col]
             np.testing.assert_array_equal(e.values[k, a, b], expected)
@@ -87,15 +86,6 @@ def test_the_divisor_counts_the_counted_taps(case: Case) -> None:
         np.testing.assert_array_equal(e.counted, within if case.layer.count_include_pad else ~e.is_padding)
         assert e.divisor == (case.layer.divisor_override or e.counted.sum())
         np.testing.assert_allclose(e.result, e.total / e.divisor)
-
-
-@given(other_cases())
-def test_pointwise_cells(case: Case) -> None:
-    if isinstance(case.layer, ReLU):
-        for e in explained(case):
-            assert isinstance(e, PointwiseExplanation)
-            np.testing.assert_array_equal(e.value, case.x[e.position])
-            np.testing.assert_array_equal(e.result, np.maximum(e.value, 0))
 
 
 def test_one_cell_of_a_padded_flipped_convolution() -> None:

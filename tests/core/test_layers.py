@@ -7,18 +7,18 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from convviz.core.elementwise import ReLU
 from convviz.core.explain import FloatArray
-from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d, ReLU
+from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d
 from convviz.core.window import PaddingMode, ShapeError
 from tests.core.layer_cases import (
     PADDING_MODES,
     Case,
     all_cases,
-    avg_cases,
     conv_cases,
     max_cases,
-    other_cases,
     torch_module,
+    vector_cases,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch's own remark
@@ -87,7 +87,7 @@ def test_known_outputs(layer: Layer, x: FloatArray, expected: list[list[float]])
 
 
 @settings(max_examples=300)
-@given(st.one_of(conv_cases(), max_cases(), avg_cases(), other_cases()))
+@given(all_cases() | vector_cases())
 def test_forward_is_what_torch_computes(case: Case) -> None:
     expected = torch_module(case.layer)(torch.tensor(case.x)[None])[0].numpy()
     output = case.layer.forward(case.x)
@@ -128,7 +128,7 @@ def test_an_edited_cell_changes_only_its_readers(case: Case) -> None:
     np.testing.assert_allclose(output, case.layer.forward(edited), atol=1e-12)
 
 
-@given(all_cases())
+@given(all_cases() | vector_cases())
 def test_float32_stays_float32(case: Case) -> None:
     x = case.x.astype(np.float32)
     output = case.layer.forward(x)
