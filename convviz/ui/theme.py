@@ -159,6 +159,8 @@ def apply(app: QApplication, mode: Mode, scale: float) -> None:
     font.setPixelSize(round(BASE_FONT_PX * scale))
     app.setStyle(ScaledFusion(scale))
     app.setPalette(_palette(dark))
+    for kept in (unit, _line_metrics):
+        kept.cache_clear()
     app.setFont(font)
 
 
@@ -182,6 +184,7 @@ def colors(palette: QPalette) -> Colors:
     return DARK if is_dark(palette) else LIGHT
 
 
+@lru_cache(maxsize=1)
 def unit() -> float:
     """Return the spacing unit: 8 px at 100 %, growing with the font."""
     return 8 * QApplication.font().pixelSize() / BASE_FONT_PX
@@ -224,17 +227,15 @@ class LineMetrics:
 
 
 def line_metrics(font: QFont) -> LineMetrics:
-    """Return the metrics of a font, kept for the next time."""
-    return _line_metrics(tuple(font.families()), font.pixelSize(), font.bold())
+    """Return the metrics of a font made by ``font``, kept for the next time."""
+    return _line_metrics(font.pixelSize(), font.bold())
 
 
 @lru_cache(maxsize=128)
-def _line_metrics(families: tuple[str, ...], size: int, bold: bool) -> LineMetrics:
-    font = QFont(families)
-    font.setPixelSize(size)
-    font.setBold(bold)
-    font.setFeature(QFont.Tag("tnum"), 1)
-    return LineMetrics(font)
+def _line_metrics(size: int, bold: bool) -> LineMetrics:
+    result = font(bold=bold)
+    result.setPixelSize(size)
+    return LineMetrics(result)
 
 
 def text_width(font: QFont, text: str) -> float:

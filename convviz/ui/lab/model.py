@@ -53,11 +53,11 @@ def take_snapshot(state: LabState, previous: Snapshot | None = None) -> Snapshot
     old = previous.state if previous is not None else None
     if previous is not None and old is not None and old.layer == state.layer and old.input.shape == state.input.shape:
         layer, (rows, cols) = previous.layer, (previous.rows, previous.cols)
-        changed = np.argwhere((old.input != state.input).any(axis=0))
+        changed = np.flatnonzero((old.input != state.input).any(axis=0))
         if len(changed) <= FEW_CELLS:
             output = previous.output.copy()
-            for row, col in changed:
-                read_rows, read_cols = rows.readers(int(row)), cols.readers(int(col))
+            for row, col in (divmod(int(cell), state.size[1]) for cell in changed):
+                read_rows, read_cols = rows.readers(row), cols.readers(col)
                 if read_rows.size and read_cols.size:
                     patch = layer.forward_at(state.input, read_rows, read_cols)
                     output[:, read_rows[:, None], read_cols] = patch
@@ -84,13 +84,13 @@ class _Patch:
     """The input cells that differ between two states, so that an undo step need not keep whole inputs."""
 
     def __init__(self, before: Array, after: Array) -> None:
-        self._where = np.nonzero(before != after)
-        self._before, self._after = before[self._where], after[self._where]
+        self._where = np.flatnonzero(before != after)
+        self._before, self._after = before.flat[self._where], after.flat[self._where]
 
     def applied(self, values: Array, forward: bool) -> Array:
         """Return the input after (or before) the change, from the one before (or after) it."""
         values = values.copy()
-        values[self._where] = self._after if forward else self._before
+        values.flat[self._where] = self._after if forward else self._before
         return values
 
 

@@ -94,14 +94,15 @@ class NumberGrid(QWidget):
         """Show other values; ``shown`` cells in reading order count as computed (None: all)."""
         before, self._content = self._content, content
         if content.looks_like(before):
-            changed = np.argwhere(before.values != content.values)
+            changed = np.flatnonzero(before.values != content.values)
             self._index = display.to_index(content.values, content.level)
             self._kept_painter = None
             if len(changed) > FEW_CELLS:
                 self._invalidate()
             elif len(changed):
-                (top, left), (bottom, right) = changed.min(axis=0).tolist(), changed.max(axis=0).tolist()
-                self._repaint(QRect(left, top, right - left + 1, bottom - top + 1), shown)
+                rows, cols = np.divmod(changed, content.values.shape[1])
+                corner, opposite = QPoint(cols.min(), rows.min()), QPoint(cols.max(), rows.max())
+                self._repaint(QRect(corner, opposite), shown)
             self.set_shown(shown)
             return
         self._shown = shown
