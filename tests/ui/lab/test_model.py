@@ -29,7 +29,7 @@ def input_cells(state: LabState) -> st.SearchStrategy[Pair]:
 
 
 @given(state=states(), data=st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_an_edit_computes_what_a_whole_pass_would(state: LabState, data: st.DataObject) -> None:
     before = take_snapshot(state)
     values = state.input.copy()
@@ -61,7 +61,7 @@ def test_an_edit_at_the_border_reaches_its_copies_in_the_padding(mode: PaddingMo
 
 
 @given(data=st.data())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_undo_and_redo_restore_every_state_exactly(data: st.DataObject) -> None:
     model = LabModel(lab.initial_state())
     history = [model.state]
@@ -138,7 +138,7 @@ def test_an_edit_reaches_the_chosen_channel_or_in_colour_all(model: LabModel) ->
 
 
 @given(data=st.data())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_the_position_stays_in_the_output(data: st.DataObject) -> None:
     model = LabModel(lab.initial_state())
     for _ in range(6):
@@ -179,7 +179,7 @@ def test_only_a_move_is_announced(qtbot: QtBot, model: LabModel) -> None:
 
 
 @given(state=states())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_readers_are_the_outputs_that_an_input_cell_changes(state: LabState) -> None:
     state = lab.with_operation(state, "conv")
     model = LabModel(replace(state, weight=np.ones_like(state.weight)))

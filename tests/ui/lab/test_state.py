@@ -30,7 +30,7 @@ def check(state: LabState) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_every_change_leads_to_a_state_that_can_be_shown(data: st.DataObject) -> None:
     state = lab.initial_state()
     for _ in range(10):
@@ -39,7 +39,7 @@ def test_every_change_leads_to_a_state_that_can_be_shown(data: st.DataObject) ->
 
 
 @given(state=states())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_both_ends_of_every_range_are_legal_while_the_rest_stays(state: LabState) -> None:
     for axis in (0, 1):
         limits = lab.ranges(state, axis)
@@ -185,7 +185,7 @@ json_values = st.recursive(
 
 
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_damaged_text_never_raises(data: st.DataObject) -> None:
     stored = json.loads(lab.to_json(data.draw(states(4))))
     for key in data.draw(st.lists(st.sampled_from(sorted([*stored, "values"])), max_size=3)):

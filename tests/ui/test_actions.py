@@ -1,0 +1,47 @@
+import pytest
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QApplication, QFileDialog
+
+from convviz.resources import resource
+from convviz.ui.actions import LAB_ACTIONS, WINDOW_ACTIONS, ActionRecord
+from convviz.ui.main_window import MainWindow
+
+RECORDS = LAB_ACTIONS + WINDOW_ACTIONS
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+def test_every_action_says_what_it_does(record: ActionRecord) -> None:
+    assert record.text
+    assert record.tooltip.endswith(".")
+    assert record.tooltip != record.text
+    if record.icon:
+        assert "currentColor" in resource(f"icons/{record.icon}.svg").read_text(encoding="utf-8")
+
+
+def test_names_and_keys_are_unique() -> None:
+    names = [record.name for record in RECORDS]
+    keys = [QKeySequence(key).toString() for record in RECORDS for key in record.keys]
+    assert all(keys)
+    assert len(set(names)) == len(names)
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_action_can_be_reached_by_key() -> None:
+    assert [record.name for record in RECORDS if not record.keys] == []
+
+
+def test_tooltips_name_the_key(window: MainWindow) -> None:
+    for action in (*window.actions(), *window.lab.actions()):
+        key = action.shortcuts()[0].toString(QKeySequence.SequenceFormat.NativeText)
+        assert action.toolTip().endswith(f"({key})")
+
+
+def test_every_action_works_in_a_fresh_window(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    actions = (*window.actions(), *window.lab.actions())
+    assert {action.objectName() for action in actions} == {record.name for record in RECORDS}
+    for _ in range(2):
+        for action in actions:
+            action.trigger()
+            QApplication.processEvents()
+    window.lab.player.stop()
