@@ -67,17 +67,24 @@ class Layer(ABC):
     Wherever an input or its shape is given, `ShapeError` says that it does not fit the layer.
     """
 
+    array_names: ClassVar[tuple[str, ...]] = ()
     _padding_value: ClassVar[float] = 0.0
     _takes_vectors: ClassVar[bool] = False
 
     @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments by name, without weights and other arrays."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}  # type: ignore[arg-type]  # every layer is one
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every layer is a dataclass
+        return {each.name: getattr(self, each.name) for each in fields if each.name not in self.array_names}
+
+    @property
+    def arrays(self) -> dict[str, FloatArray | Drawn | None]:
+        """The constructor's other arguments: its arrays as given, so that one to be drawn stays `Drawn`."""
+        return {}
 
     def changed(self, **arguments: Any) -> Self:
-        """Return the layer with some of its constructor's arguments replaced; arrays not yet drawn stay so."""
-        return type(self)(**{**self.settings, **arguments})
+        """Return the layer with some of its constructor's arguments replaced."""
+        return type(self)(**{**self.settings, **self.arrays, **arguments})
 
     @abstractmethod
     def _axes(self, height: int, width: int) -> Axes:
@@ -272,24 +279,14 @@ class Weighted(Layer):
         return hash((type(self), *self.settings.values()))
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments by name, without weights and other arrays."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every layer is one
-        return {each.name: getattr(self, each.name) for each in fields if each.name not in self.array_names}
-
-    @property
     def arrays(self) -> dict[str, FloatArray | Drawn | None]:
-        """The arrays by name, as given: one to be drawn is its `Drawn`, whether or not it was read."""
+        """The constructor's other arguments: its arrays as given, so that one to be drawn stays `Drawn`."""
         return {name: self._drawn[name] if name in self._drawn else getattr(self, name) for name in self.array_names}
 
     @property
     def array_shapes(self) -> dict[str, Shape]:
         """The shapes of the arrays that there are."""
         return dict(self._array_shapes)
-
-    def changed(self, **arguments: Any) -> Self:
-        """Return the layer with some of its constructor's arguments replaced; arrays not yet drawn stay so."""
-        return type(self)(**{**self.settings, **self.arrays, **arguments})
 
     @property
     def num_parameters(self) -> int:
