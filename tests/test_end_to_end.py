@@ -40,8 +40,7 @@ def start(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start
             except BaseException as error:
                 failures.append(error)
             finally:
-                qapp.closeAllWindows()
-                qapp.quit()
+                qapp.closeAllWindows()  # which quits; a second request to quit would wait for the next event loop
 
         QTimer.singleShot(0, begin)
         code = main(arguments)
@@ -96,7 +95,6 @@ def test_a_picture_is_stepped_through_and_everything_comes_back(qtbot: QtBot, st
         assert theme.is_dark(window.palette())
         assert QApplication.font().pixelSize() > theme.BASE_FONT_PX
         assert window.size().toTuple() == (780, 640)
-        qtbot.waitUntil(lambda: bool(model.state.source.picture))
         assert model.state.source.path == str(picture)
         assert (model.snapshot.output == output[0]).all()
 
@@ -118,12 +116,18 @@ def test_hand_made_numbers_come_back(qtbot: QtBot, start: Start) -> None:
     start([], second)
 
 
-def test_a_picture_that_went_away_says_so_at_the_next_start(qtbot: QtBot, start: Start, picture: Path) -> None:
+def test_a_picture_that_went_away_keeps_its_numbers_and_says_so_when_resized(
+    qtbot: QtBot, start: Start, picture: Path
+) -> None:
     def first(window: MainWindow) -> None:
         qtbot.waitUntil(lambda: window.lab.model.state.source.kind == "picture")
 
     def second(window: MainWindow) -> None:
+        before = window.lab.model.state
+        assert before.size == (16, 24)
+        window.lab.controls.picture_size_requested.emit(8, 12)
         qtbot.waitUntil(lambda: "teal.png" in window.lab.info_bar.message)
+        assert window.lab.model.state is before
 
     start([str(picture)], first)
     picture.unlink()

@@ -217,13 +217,13 @@ class LineMetrics:
 
     def width(self, text: str) -> float:
         """Return the width of a line in px, kerning left out."""
-        advances, width = self._advances, 0.0
-        for character in text:
-            advance = advances.get(character)
-            if advance is None:
-                advance = advances[character] = self._metrics.horizontalAdvance(character)
-            width += advance
-        return width
+        advances = self._advances
+        try:
+            return sum([advances[character] for character in text])
+        except KeyError:
+            for character in text:
+                advances[character] = self._metrics.horizontalAdvance(character)
+            return self.width(text)
 
 
 def line_metrics(font: QFont) -> LineMetrics:

@@ -41,12 +41,13 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
             application.processEvents()
             prepare(window.lab)
             application.processEvents()
-            path = out / f"{number:02}_{name}_{mode}_{size[0]}x{size[1]}_{round(100 * scale)}.png"
-            if not window.grab().save(str(path)):
-                raise OSError(f"{path} cannot be written")
+            picture = window.grab()
             window.close()
             window.deleteLater()
             application.processEvents()
+            path = out / f"{number:02}_{name}_{mode}_{size[0]}x{size[1]}_{round(100 * scale)}.png"
+            if not picture.save(str(path)):
+                raise OSError(f"{path} cannot be written")
             written.append(path)
     return written
 

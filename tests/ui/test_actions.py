@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QApplication, QFileDialog
@@ -7,6 +10,8 @@ from convviz.ui.actions import LAB_ACTIONS, WINDOW_ACTIONS, ActionRecord
 from convviz.ui.main_window import MainWindow
 
 RECORDS = LAB_ACTIONS + WINDOW_ACTIONS
+README = Path(__file__).parents[2] / "README.md"
+NAMES_IN_README = {"←": "Left", "→": "Right", "Page Up": "PgUp", "Page Down": "PgDown", "plus": "+", "minus": "-"}
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
@@ -45,3 +50,19 @@ def test_every_action_works_in_a_fresh_window(window: MainWindow, monkeypatch: p
             action.trigger()
             QApplication.processEvents()
     window.lab.player.stop()
+
+
+def keys_in_readme() -> set[str]:
+    table = README.read_text(encoding="utf-8").split("## Keyboard", 1)[1].split("\n## ", 1)[0]
+    cells = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
+    keys = set()
+    for key in re.split(r" / | or ", " / ".join(cells)):
+        *modifiers, last = key.strip().split("+")
+        keys.add("+".join([*modifiers, NAMES_IN_README.get(last, last)]))
+    return {QKeySequence(key).toString() for key in keys}
+
+
+def test_the_readme_names_every_key() -> None:
+    """The key "=" carries the "+" on many keyboards and is not named apart."""
+    keys = {QKeySequence(key).toString() for record in RECORDS for key in record.keys if not key.endswith("=")}
+    assert keys_in_readme() == keys

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core.display import contrast
@@ -155,6 +155,17 @@ def test_nothing_in_the_bars_is_cut(scaled: MainWindow, kind: type[QWidget]) -> 
     assert SMALL_SCREEN.contains(QRect(bar.mapTo(scaled, bar.rect().topLeft()), bar.size()))
 
 
+def test_no_row_of_the_controls_is_wider_than_the_controls(scaled: MainWindow) -> None:
+    scaled.lab.show_controls(True)
+    QApplication.processEvents()
+    controls = scaled.lab.controls
+    assert isinstance(controls, QScrollArea)
+    panel = controls.widget()
+    assert panel is not None
+    assert panel.width() <= controls.viewport().width()
+    assert [child for child in panel.findChildren(QWidget) if child.isVisible() and is_cut(child)] == []
+
+
 def test_theme_and_scale_change_while_the_window_is_open(qtbot: QtBot, window: MainWindow) -> None:
     actions = {action.objectName(): action for action in window.actions()}
     for name in [*["larger"] * len(SCALE_STEPS), "theme", *["smaller"] * (2 * len(SCALE_STEPS)), "theme"]:
@@ -167,6 +178,17 @@ def test_theme_and_scale_change_while_the_window_is_open(qtbot: QtBot, window: M
     assert application().font().pixelSize() == theme.BASE_FONT_PX
 
 
+def test_every_label_can_be_read_after_a_switch_of_theme(window: MainWindow) -> None:
+    for mode in MODES:
+        theme.apply(application(), mode, 1.0)
+        QApplication.processEvents()
+        for label in window.findChildren(QLabel):
+            if label.isVisible() and label.text():
+                palette = label.palette()
+                contrast_ratio = ratio(palette.color(Roles.WindowText), palette.color(Roles.Window))
+                assert contrast_ratio >= 4.5, label.text()
+
+
 def test_both_themes_look_different_everywhere(window: MainWindow) -> None:
     parts = (window.lab.canvas, window.lab.strip, window.lab.transport, window.lab.controls)
     before = [part.grab().toImage() for part in parts]
@@ -177,14 +199,3 @@ def test_both_themes_look_different_everywhere(window: MainWindow) -> None:
         corner = after.pixelColor(after.width() - 3, after.height() - 3)
         assert after != picture
         assert corner.lightness() < 100
-
-
-def test_every_label_can_be_read_after_a_switch_of_theme(window: MainWindow) -> None:
-    for mode in MODES:
-        theme.apply(application(), mode, 1.0)
-        QApplication.processEvents()
-        for label in window.findChildren(QLabel):
-            if label.isVisible() and label.text():
-                palette = label.palette()
-                contrast_ratio = ratio(palette.color(Roles.WindowText), palette.color(Roles.Window))
-                assert contrast_ratio >= 4.5, label.text()

@@ -68,8 +68,8 @@ class Controls(QScrollArea):
 
     def sizeHint(self) -> QSize:
         """Return a width at which labels and fields stand in one line."""
-        unit = theme.unit()
-        return QSize(round(41 * unit), round(80 * unit))
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self._panel.minimumSizeHint().width() + bar, round(80 * theme.unit()))
 
     def minimumSizeHint(self) -> QSize:
         """Return the same width, and a height that scrolls."""
@@ -205,11 +205,15 @@ class Controls(QScrollArea):
         self._mode_label = section.add_row(self.tr("Pad with"), self._mode)
         self._ceil = FlatButton(text=self.tr("Round size up"))
         self._ceil.setCheckable(True)
+        self._ceil.setAccessibleName(self._ceil.text())
         self._ceil.setToolTip(self.tr("ceil_mode: also use a last window that runs past the edge."))
-        self._ceil.clicked.connect(lambda on: self._change(replace(self._state, ceil_mode=on), self._ceil.text()))
+        self._ceil.clicked.connect(
+            lambda on: self._change(lab.legal(replace(self._state, ceil_mode=on)), self._ceil.text())
+        )
         section.add_wide(self._ceil)
         self._count_pad = FlatButton(text=self.tr("Count padding"))
         self._count_pad.setCheckable(True)
+        self._count_pad.setAccessibleName(self._count_pad.text())
         self._count_pad.setToolTip(self.tr("count_include_pad: padding cells count as zeros in the mean."))
         self._count_pad.clicked.connect(
             lambda on: self._change(replace(self._state, count_include_pad=on), self._count_pad.text())

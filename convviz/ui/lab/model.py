@@ -97,10 +97,11 @@ class _Patch:
 class _Change(QUndoCommand):
     """One undoable step from a state to another; steps with the same key (one stroke, one drag) merge."""
 
-    def __init__(self, model: LabModel, text: str, after: LabState, key: Hashable) -> None:
+    def __init__(self, model: LabModel, text: str, snapshot: Snapshot, key: Hashable) -> None:
         super().__init__(text)
-        before = model.state
+        before, after = model.state, snapshot.state
         self._model, self._key = model, key
+        self._first: Snapshot | None = snapshot
         self._patches: list[_Patch] = []
         if before.input is not after.input and before.input.shape == after.input.shape:
             self._patches = [_Patch(before.input, after.input)]
@@ -121,7 +122,11 @@ class _Change(QUndoCommand):
         self._show(self._before, forward=False)
 
     def redo(self) -> None:
-        self._show(self._after, forward=True)
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._model._show(first)
+        else:
+            self._show(self._after, forward=True)
 
     def _show(self, state: LabState, forward: bool) -> None:
         if self._patches:
@@ -129,7 +134,7 @@ class _Change(QUndoCommand):
             for patch in self._patches if forward else reversed(self._patches):
                 values = patch.applied(values, forward)
             state = replace(state, input=values)
-        self._model._show(state)
+        self._model._show(take_snapshot(state, self._model.snapshot))
 
 
 _ELSEWHERE: Array = np.zeros((0, 0, 0))
@@ -166,7 +171,8 @@ class LabModel(QObject):
 
     def change(self, state: LabState, text: str, key: Hashable = None) -> None:
         """Go to another state as one undoable step; consecutive steps with the same ``key`` become one."""
-        self.undo_stack.push(_Change(self, text, state, key))
+        snapshot = take_snapshot(state, self.snapshot)  # what does not fit fails here, not inside the undo stack
+        self.undo_stack.push(_Change(self, text, snapshot, key))
 
     def edit_input(self, cells: list[Cell], value: float, text: str, key: Hashable = None) -> None:
         """Give input cells of the chosen channel a value; in a colour picture, all channels."""
@@ -184,9 +190,9 @@ class LabModel(QObject):
             weight[0, self.channel, row, col] = value
         self.change(lab.with_weight(self.state, weight), text, key)
 
-    def _show(self, state: LabState) -> None:
+    def _show(self, snapshot: Snapshot) -> None:
         row, col = self.position
-        self.snapshot = take_snapshot(state, self.snapshot)
+        self.snapshot, state = snapshot, snapshot.state
         height, width = self.snapshot.output_size
         self._position = min(row, height - 1) * width + min(col, width - 1)
         if self._channel >= state.channels:

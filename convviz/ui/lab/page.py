@@ -18,10 +18,11 @@ from convviz.ui import theme
 from convviz.ui.actions import LAB_ACTIONS, make_actions
 from convviz.ui.jobs import JobRunner
 from convviz.ui.lab import state as lab
+from convviz.ui.lab import stored
 from convviz.ui.lab.canvas import Canvas, receptive_field_text
 from convviz.ui.lab.controls import Controls
 from convviz.ui.lab.model import Cell, LabModel
-from convviz.ui.lab.state import Array, LabState, Operation
+from convviz.ui.lab.state import Array, Operation
 from convviz.ui.lab.strip import CHANNEL_NAMES, LINE_UNITS, DotProductStrip, Levels, span_text
 from convviz.ui.settings import Settings
 from convviz.ui.widgets.info_bar import InfoBar
@@ -49,8 +50,7 @@ class LabPage(QWidget):
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings = settings
-        stored = lab.from_json(settings.lab_state)
-        self.model = LabModel(stored or lab.initial_state(), self)
+        self.model = LabModel(stored.from_json(settings.lab_state) or lab.initial_state(), self)
         self.actions_by_name = make_actions(LAB_ACTIONS, self)
         self.player = Player(self)
         self._pictures = JobRunner(self)
@@ -58,15 +58,13 @@ class LabPage(QWidget):
         self._connect()
         self.setAcceptDrops(True)
         self._rescale()
-        view = lab.view_from_json(settings.lab_view)
+        view = stored.view_from_json(settings.lab_view)
         self.model.show_all(view.shows_all)
         self.model.show_receptive_field(view.shows_receptive_field)
         self._on_speed(view.speed)
         self.show_state()
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setFocus()
-        if stored is not None and stored.source.kind == "picture":
-            self._reopen(stored)
 
     # ---- making
 
@@ -365,7 +363,9 @@ class LabPage(QWidget):
         """Paste a table into the kernel if it has the focus, else into the input; or a picture into the input."""
         self._take(QGuiApplication.clipboard().mimeData())
 
-    def _take(self, data: QMimeData) -> None:
+    def _take(self, data: QMimeData | None) -> None:
+        if data is None:
+            data = QMimeData()
         if data.hasUrls() and data.urls()[0].isLocalFile():
             self.open_picture(Path(data.urls()[0].toLocalFile()))
             return
@@ -415,7 +415,7 @@ class LabPage(QWidget):
     def _paste_image(self, image: QImage) -> None:
         buffer = QBuffer()
         buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        image.save(buffer, b"PNG")
+        image.save(buffer, "PNG")  # type: ignore[call-overload]  # the stub asks for bytes, the function for text
         self._load(bytes(buffer.data().data()), "", None, "rgb" if self.model.state.channels == 3 else "grey")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -455,10 +455,6 @@ class LabPage(QWidget):
 
         self._pictures.start(job)
 
-    def _reopen(self, state: LabState) -> None:
-        if state.source.path:
-            self._load(Path(state.source.path), state.source.path, state.size, "grey" if state.channels == 1 else "rgb")
-
     @Slot(object)
     def _on_picture(self, picture: _Picture) -> None:
         source = lab.Source("picture", picture=picture.data, path=picture.path, is_brightness=True)
@@ -473,22 +469,24 @@ class LabPage(QWidget):
 
     @Slot(int, int)
     def _on_picture_size(self, rows: int, cols: int) -> None:
-        state = self.model.state
-        self._load(state.source.picture, state.source.path, (rows, cols), "grey" if state.channels == 1 else "rgb")
+        self._reload((rows, cols), "grey" if self.model.state.channels == 1 else "rgb")
 
     @Slot(str)
     def _on_picture_mode(self, mode: PictureMode) -> None:
+        self._reload(self.model.state.size, mode)
+
+    def _reload(self, size: Cell, mode: PictureMode) -> None:
         source = self.model.state.source
-        self._load(source.picture, source.path, self.model.state.size, mode)
+        self._load(source.picture or Path(source.path), source.path, size, mode)
 
     # ---- window
 
     def save(self) -> None:
         """Remember state and view for the next start."""
         model = self.model
-        view = lab.LabView(self.player.speed, model.shows_all, model.shows_receptive_field)
-        self._settings.lab_view = lab.view_to_json(view)
-        self._settings.lab_state = lab.to_json(self.model.state)
+        view = stored.LabView(self.player.speed, model.shows_all, model.shows_receptive_field)
+        self._settings.lab_view = stored.view_to_json(view)
+        self._settings.lab_state = stored.to_json(self.model.state)
 
     def show_controls(self, on: bool | None) -> None:
         """Show the controls, hide them, or (None) show them where there is room for both."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,6 @@ MAX_PADDING = 16
 MAX_DILATION = 16
 MAX_SEED = 9999
 MAX_SEED = 9999
-MAX_STORED_CELLS = 64 * 64
-"""Hand-made grids up to this size come back at the next start."""
 
 
 @dataclass(frozen=True)
@@ -326,115 +323,3 @@ def _resized_weight(state: LabState, size: Pair) -> Array:
     kh, kw = min(size[0], state.weight.shape[2]), min(size[1], state.weight.shape[3])
     weight[:, :, :kh, :kw] = state.weight[:, :, :kh, :kw]
     return weight
-
-
-# ---- what comes back at the next start
-
-
-@dataclass(frozen=True)
-class LabView:
-    """How the Lab is looked at, apart from what it shows."""
-
-    speed: float = 2.0  # steps a second
-    shows_all: bool = False
-    shows_receptive_field: bool = False
-
-
-def view_to_json(view: LabView) -> str:
-    """Return the view as text."""
-    return json.dumps(asdict(view))
-
-
-def view_from_json(text: str) -> LabView:
-    """Return the stored view, or the first one where the text is damaged."""
-    try:
-        stored = json.loads(text)
-        return LabView(float(stored["speed"]), bool(stored["shows_all"]), bool(stored["shows_receptive_field"]))
-    except (ValueError, KeyError, TypeError):
-        return LabView()
-
-
-_STORED = (
-    "operation",
-    "bias",
-    "kernel_size",
-    "stride",
-    "padding",
-    "same",
-    "dilation",
-    "padding_mode",
-    "flip",
-    "ceil_mode",
-    "count_include_pad",
-    "kernel",
-    "kernel_seed",
-)
-
-
-def to_json(state: LabState) -> str:
-    """Return the state as text. A picture is stored as its path, hand-made numbers up to ``MAX_STORED_CELLS``."""
-    stored: dict[str, Any] = {name: getattr(state, name) for name in _STORED}
-    stored |= {
-        "input": state.source.kind,
-        "seed": state.source.seed,
-        "path": state.source.path,
-        "is_brightness": state.source.is_brightness,
-        "size": state.size,
-        "channels": state.channels,
-        "weight": state.weight.tolist(),
-    }
-    if state.source.kind == "custom" and state.input.size <= MAX_STORED_CELLS:
-        stored["values"] = state.input.tolist()
-    return json.dumps(stored)
-
-
-def from_json(text: str) -> LabState | None:
-    """Return the stored state, or None where the text is damaged; a picture has to be opened again from its path."""
-    try:
-        state = _restored(json.loads(text))
-        state.layer.output_shape(state.input.shape)
-        return state if _can_be_shown(state) else None
-    except Exception:  # whatever was wrong with it, the Lab starts with its first state
-        return None
-
-
-def _restored(stored: dict[str, Any]) -> LabState:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v := stored[name], list) else v for name in _STORED}
-    channels, size = stored["channels"], tuple(stored["size"])
-    if channels not in {1, MAX_CHANNELS} or max(size) > MAX_INPUT:
-        raise ValueError("an input that the Lab cannot show")
-    source = Source(
-        stored["input"], int(stored["seed"]), path=str(stored["path"]), is_brightness=bool(stored["is_brightness"])
-    )
-    if source.kind in INPUTS:
-        values = make_input(source.kind, size, source.seed, channels)
-    else:
-        values = np.array(stored.get("values", np.zeros((channels, *size))), dtype=np.float64)
-    return LabState(
-        source=source,
-        input=values.reshape(channels, *size),
-        weight=np.array(stored["weight"], dtype=np.float64),
-        **fields,
-    )
-
-
-def _can_be_shown(state: LabState) -> bool:
-    first = initial_state()
-    limits = ranges(state, 0), ranges(state, 1)
-    return (
-        all(type(getattr(state, name)) is type(getattr(first, name)) for name in _STORED)
-        and state.source.kind in {*INPUTS, "picture", "custom"}
-        and 0 <= state.source.seed <= MAX_SEED
-        and state.kernel in {*KERNELS, "custom"}
-        and state.kernel_seed >= 0
-        and state.weight.ndim == 4
-        and state.weight.shape[:2] == (1, state.channels)
-        and 1 <= min(state.weight.shape[2:]) <= max(state.weight.shape[2:]) <= MAX_KERNEL
-        and not (state.same and state.is_pooling)
-        and all(np.isfinite(numbers).all() for numbers in (state.input, state.weight, state.bias))
-        and all(
-            getattr(limits[axis], name).least <= getattr(state, name)[axis] <= getattr(limits[axis], name).most
-            for axis in (0, 1)
-            for name in ("size", "kernel_size", "stride", "padding", "dilation")
-        )
-    )

@@ -98,6 +98,7 @@ class DotProductStrip(QWidget):
         self._channel, self._num_channels = 0, 1
         self._levels = Levels(1.0, 1.0)
         self._sees = ""
+        self._zoom, self._unit = 1.0, theme.unit()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing below it is painted with each step
         self.setAccessibleName(self.tr("Dot product"))
@@ -129,16 +130,12 @@ class DotProductStrip(QWidget):
         unit = theme.unit()
         return QSize(round(48 * unit), round(LINE_UNITS * unit))
 
-    @property
-    def _zoom(self) -> float:
-        """How much larger than its natural size the strip is painted."""
+    def _set_zoom(self) -> None:
+        """Set how much larger than its natural size the strip is painted."""
         unit = theme.unit()
         zoom = min(self.width() / (NATURAL_UNITS[0] * unit), self.height() / (NATURAL_UNITS[1] * unit))
-        return min(2.5, max(1.0, zoom))
-
-    @property
-    def _unit(self) -> float:
-        return theme.unit() * self._zoom
+        self._zoom = min(2.5, max(1.0, zoom))
+        self._unit = unit * self._zoom
 
     def _font(self, size: float = 1.0, bold: bool = False) -> QFont:
         return theme.font(size * self._zoom, bold)
@@ -239,6 +236,7 @@ class DotProductStrip(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint one explanation, or the pinned one and another beside it."""
+        self._set_zoom()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         unit, colors = self._unit, theme.colors(self.palette())

@@ -298,12 +298,6 @@ class GridPainter:
         color, unit = self._mark_color(mark.role), theme.unit()
         box = self.mark_rect(mark)
         line = max(2.0, 0.375 * unit) if mark.role is not Role.READER else max(1.5, 0.25 * unit)
-        pen = QPen(color, line)
-        pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
-        if mark.role is Role.PINNED:
-            pen.setStyle(Qt.PenStyle.DotLine)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
         if mark.role in {Role.RECEPTIVE_FIELD, Role.READER}:
             tint = QColor(color)
             tint.setAlpha(46)
@@ -312,10 +306,13 @@ class GridPainter:
                     painter.fillRect(self.geometry.cell_rect(row, col) if mark.has_gaps else box, tint)
         halo = QColor(self._colors.surface)
         halo.setAlpha(200)
-        painter.setPen(QPen(halo, line + 2))
-        painter.drawRect(box)
-        painter.setPen(pen)
-        painter.drawRect(box)
+        _outline(painter, box, line + 2, halo)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if mark.role is Role.PINNED:
+            painter.setPen(QPen(color, line, Qt.PenStyle.DotLine))
+            painter.drawRect(box)
+        else:
+            _outline(painter, box, line, color)
         if mark.has_gaps and self.geometry.cell >= LINES_FROM_PX:
             painter.setPen(QPen(color, max(1.5, 0.2 * unit)))
             for row in mark.rows:
@@ -335,6 +332,16 @@ class GridPainter:
                 painter.setPen(self._ink(row, col))
                 box = self.geometry.cell_rect(row, col).adjusted(0, 0, -4, -3)
                 painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, mark.captions[a][b])
+
+
+def _outline(painter: QPainter, box: QRectF, width: float, color: QColor) -> None:
+    """Draw a frame of ``width`` px along a box as four filled bars, which is several times faster than a pen."""
+    half = width / 2
+    outer, inner = box.adjusted(-half, -half, half, half), box.adjusted(half, half, -half, -half)
+    painter.fillRect(QRectF(outer.left(), outer.top(), outer.width(), width), color)
+    painter.fillRect(QRectF(outer.left(), inner.bottom(), outer.width(), width), color)
+    painter.fillRect(QRectF(outer.left(), inner.top(), width, inner.height()), color)
+    painter.fillRect(QRectF(inner.right(), inner.top(), width, inner.height()), color)
 
 
 def _index_text(index: int) -> str:

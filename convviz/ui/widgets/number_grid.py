@@ -263,9 +263,7 @@ class NumberGrid(QWidget):
         if self._layer is None:
             self._layer = self._render_layer()
         painter = QPainter(self)
-        ratio, part = self._layer.devicePixelRatio(), event.rect()
-        source = QRectF(part.x() * ratio, part.y() * ratio, part.width() * ratio, part.height() * ratio)
-        painter.drawPixmap(QRectF(part), self._layer, source)
+        painter.drawPixmap(0, 0, self._layer)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(connector_pen(self.palette(), alpha=110))  # the numbers under them stay readable
         painter.drawLines(self._connectors)

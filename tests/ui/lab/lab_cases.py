@@ -15,6 +15,7 @@ from convviz.ui.lab.state import LabState, Range
 
 PADDING_MODES: tuple[PaddingMode, ...] = ("zeros", "reflect", "replicate", "circular")
 PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
+LIMITED = ("size", *PARAMETERS)
 LARGEST_SIDE = 16
 
 Change = Callable[[st.DrawFn, LabState], LabState]
@@ -129,3 +130,15 @@ def same_state(one: LabState, other: LabState) -> bool:
         and np.array_equal(one.input, other.input)
         and np.array_equal(one.weight, other.weight)
     )
+
+
+def check(state: LabState) -> None:
+    """A state that can be shown: its layer runs, and every parameter lies in a range whose ends are legal."""
+    output = state.layer.forward(state.input)
+    assert np.shape(output) == state.layer.output_shape(state.input.shape)
+    assert state.weight.shape[1] == state.channels
+    for axis in (0, 1):
+        limits = lab.ranges(state, axis)
+        for name in LIMITED:
+            span, value = getattr(limits, name), getattr(state, name)[axis]
+            assert span.least <= value <= span.most, f"{name} {value} on axis {axis} is not in {span}"

@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QSpinBox
+from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core.inputs import INPUTS, make_input
@@ -138,6 +139,13 @@ def test_every_button_and_choice_leads_to_a_legal_state(controls: Controls, mode
     for_many_states(check, 4)
 
 
+def test_a_window_that_only_ceil_mode_lets_in_shrinks_without_it(controls: Controls, model: LabModel) -> None:
+    state = lab.with_made_input(lab.with_operation(lab.initial_state(), "max"), "ramp", (2, 2), 0, 1)
+    model.change(replace(state, kernel_size=(3, 3), padding=(0, 0), stride=(2, 2), ceil_mode=True), "test")
+    button(controls, "Round size up").click()
+    assert (model.state.ceil_mode, model.state.kernel_size) == (False, (2, 2))
+
+
 # ---- what each control does
 
 
@@ -226,6 +234,21 @@ def test_bias_and_flip(controls: Controls, model: LabModel) -> None:
 
 
 # ---- for everybody
+
+
+def test_every_control_has_a_name_and_a_sentence(window: MainWindow) -> None:
+    operations: tuple[lab.Operation, ...] = ("conv", "max", "avg")
+    for operation in operations:
+        window.lab.model.change(lab.with_operation(window.lab.model.state, operation), "test")
+        without = [
+            widget
+            for widget in window.findChildren(QWidget)
+            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+            and widget.isVisibleTo(window)
+            and not (isinstance(widget, QLineEdit) and isinstance(widget.parent(), QSpinBox | QDoubleSpinBox))
+            and not (widget.accessibleName() and widget.toolTip())
+        ]
+        assert without == []
 
 
 def test_tab_reaches_every_control(qtbot: QtBot, window: MainWindow) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QSpinBox
 from pytestqt.qtbot import QtBot
 
@@ -449,6 +449,17 @@ def test_size_and_channels_of_a_picture_change_afterwards(
     assert model.state.source.kind == "blob"
 
 
+def test_a_picture_is_pasted_from_the_clipboard(qtbot: QtBot, page: LabPage, model: LabModel) -> None:
+    image = QImage(12, 8, QImage.Format.Format_RGB32)
+    image.fill(0xFF00FF00)
+    QGuiApplication.clipboard().setImage(image)
+    press(qtbot, Key.Key_V, CTRL)
+    qtbot.waitUntil(lambda: model.state.source.kind == "picture")
+    assert model.state.input.shape == (1, 8, 12)
+    assert set(model.state.input.ravel()) == {150.0}  # ITU-R 601: 0.587 · 255
+    QGuiApplication.clipboard().clear()
+
+
 def drop(page: LabPage, data: QMimeData) -> None:
     page.dropEvent(QDropEvent(QPointF(page.rect().center()), Qt.DropAction.CopyAction, data, LEFT, Modifier.NoModifier))
 
@@ -469,6 +480,14 @@ def test_a_dropped_address_changes_nothing(page: LabPage, model: LabModel, addre
     data = QMimeData()
     data.setUrls([QUrl(address)])
     drop(page, data)
+    assert page.info_bar.message.endswith("The grid is as it was.")
+    assert model.state is before
+
+
+def test_nothing_to_paste_says_so(qtbot: QtBot, page: LabPage, model: LabModel) -> None:
+    before = model.state
+    QGuiApplication.clipboard().clear()
+    press(qtbot, Key.Key_V, CTRL)
     assert page.info_bar.message.endswith("The grid is as it was.")
     assert model.state is before
 

@@ -1,6 +1,4 @@
-import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +10,7 @@ from convviz.core.kernels import make_kernel
 from convviz.core.layers import Conv2d
 from convviz.ui.lab import state as lab
 from convviz.ui.lab.state import LabState
-from tests.ui.lab.lab_cases import PARAMETERS, changed, same_state, states, with_parameter
-
-LIMITED = ("size", *PARAMETERS)
-
-
-def check(state: LabState) -> None:
-    """A state that can be shown: its layer runs, and every parameter lies in a range whose ends are legal."""
-    output = state.layer.forward(state.input)
-    assert np.shape(output) == state.layer.output_shape(state.input.shape)
-    assert state.weight.shape[1] == state.channels
-    for axis in (0, 1):
-        limits = lab.ranges(state, axis)
-        for name in LIMITED:
-            span, value = getattr(limits, name), getattr(state, name)[axis]
-            assert span.least <= value <= span.most, f"{name} {value} on axis {axis} is not in {span}"
+from tests.ui.lab.lab_cases import PARAMETERS, changed, check, same_state, states, with_parameter
 
 
 @given(data=st.data())
@@ -105,100 +89,6 @@ def test_a_window_that_only_ceil_mode_lets_in_bounds_the_stride() -> None:
     state = replace(state, kernel_size=(3, 3), padding=(0, 0), stride=(2, 2), ceil_mode=True)
     assert lab.ranges(state, 0).stride.least == 2
     assert lab.legal(replace(state, ceil_mode=False)).kernel_size == (2, 2)
-
-
-# ---- storing
-
-
-@given(state=states())
-@settings(max_examples=60)
-def test_a_stored_state_comes_back(state: LabState) -> None:
-    again = lab.from_json(lab.to_json(state))
-    assert again is not None
-    assert same_state(again, state)
-
-
-def test_a_picture_comes_back_as_its_path_and_size() -> None:
-    source = lab.Source("picture", picture=b"bytes", path="/pictures/cat.png")
-    again = lab.from_json(lab.to_json(lab.with_input(lab.initial_state(), np.ones((3, 20, 30)), source)))
-    assert again is not None
-    assert again.source == lab.Source("picture", path="/pictures/cat.png")
-    assert again.input.shape == (3, 20, 30)
-
-
-def test_hand_made_numbers_are_stored_up_to_a_size() -> None:
-    side = int(lab.MAX_STORED_CELLS**0.5)
-    kept = lab.with_input(lab.initial_state(), np.ones((1, side, side)), lab.Source("custom"))
-    large = lab.with_input(lab.initial_state(), np.ones((1, side, side + 1)), lab.Source("custom"))
-    assert len(lab.to_json(large)) < len(lab.to_json(kept))
-    again = lab.from_json(lab.to_json(large))
-    assert again is not None
-    assert again.size == large.size
-
-
-STRANGE: list[Any] = [
-    *(None, True, -1, 0, 2, 2.5, 1e400, 10**30, 10**400, float("nan"), "", "conv", "12", "zeros", "picture", "custom"),
-    *(
-        [],
-        [1],
-        [3, 3],
-        [0, 0],
-        [-1, 2],
-        [16, 600],
-        [10**9, 10**9],
-        [1.5, 2],
-        ["a", "b"],
-        [[1]],
-        [[[[1.0]]]],
-        [[[[[1.0]]]]],
-        {},
-        {"a": 1},
-    ),
-]
-
-
-def survives(text: str) -> None:
-    """Damaged text gives no state at all, or one that can be shown."""
-    state = lab.from_json(text)
-    if state is not None:
-        check(state)
-        assert state.channels in {1, 3}
-        assert 0 <= state.source.seed < 10_000
-        assert same_state(lab.from_json(lab.to_json(state)) or lab.initial_state(), state)
-
-
-@pytest.mark.parametrize("key", json.loads(lab.to_json(lab.initial_state())))
-@pytest.mark.parametrize("operation", ["conv", "max", "avg"])
-def test_a_damaged_field_never_raises(key: str, operation: lab.Operation) -> None:
-    stored = json.loads(lab.to_json(lab.with_operation(lab.initial_state(), operation)))
-    for value in STRANGE:
-        survives(json.dumps(stored | {key: value}))
-    del stored[key]
-    assert lab.from_json(json.dumps(stored)) is None
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(STRANGE),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
-
-
-@given(data=st.data())
-@settings(max_examples=80)
-def test_damaged_text_never_raises(data: st.DataObject) -> None:
-    stored = json.loads(lab.to_json(data.draw(states(4))))
-    for key in data.draw(st.lists(st.sampled_from(sorted([*stored, "values"])), max_size=3)):
-        stored[key] = data.draw(json_values)
-    survives(json.dumps(stored))
-    text = lab.to_json(lab.initial_state())
-    start, stop = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, len(text)))
-    survives(text[:start] + data.draw(st.text(max_size=3)) + text[stop:])
-
-
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "3", '"blob"', "[" * 100_000, "\x00", '{"size": [7, 7]'])
-def test_what_is_not_a_stored_state_is_none(text: str) -> None:
-    assert lab.from_json(text) is None
 
 
 def test_the_layer_is_what_the_parameters_say() -> None:
