@@ -79,7 +79,7 @@ class Layer(ABC):
 
     @property
     def arrays(self) -> dict[str, FloatArray | Drawn | None]:
-        """The constructor's other arguments: its arrays as given, so that one to be drawn stays `Drawn`."""
+        """The constructor's other arguments: its arrays as given, None or `Drawn` among them."""
         return {}
 
     def changed(self, **arguments: Any) -> Self:
@@ -232,35 +232,37 @@ class Weighted(Layer):
     array_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
     _defaults: ClassVar[dict[str, float]] = {"weight": 0.0}
 
-    _array_shapes: dict[str, Shape]
-    _drawn: dict[str, Drawn]
-    _fan_in: int | None
+    array_shapes: Mapping[str, Shape]
+    """The shape of every array that the layer has, or would have if it were not None."""
+    fan_in: int | None
+    """Inputs of one output, by which `Drawn` scales; None where nothing can be drawn."""
+    _given: dict[str, FloatArray | Drawn | None]
 
     def _assign_arrays(
         self, shapes: Mapping[str, Shape], arrays: Mapping[str, npt.ArrayLike | Drawn | None], fan_in: int | None = None
     ) -> None:
         """Set the arrays; without `fan_in` nothing can be drawn."""
-        drawn = {name: array for name, array in arrays.items() if isinstance(array, Drawn)}
-        if drawn and fan_in is None:
-            raise ShapeError(f"{next(iter(drawn))} of {type(self).__name__} cannot be drawn; give its numbers.")
-        given: dict[str, FloatArray | None] = {}
+        assign(self, array_shapes=shapes, fan_in=fan_in, _given={})
         for name, array in arrays.items():
-            if array is None:
-                default = self._defaults.get(name)
-                given[name] = None if default is None else np.broadcast_to(default, shapes[name])
-            elif not isinstance(array, Drawn):
-                given[name] = _parameter(array, shapes[name], name)
-        present = {name: shapes[name] for name in arrays if name in drawn or given[name] is not None}
-        assign(self, _array_shapes=present, _drawn=drawn, _fan_in=fan_in, **given)
+            if isinstance(array, Drawn):
+                if fan_in is None:
+                    raise ShapeError(f"{name} of {type(self).__name__} cannot be drawn; give its numbers.")
+                self._given[name] = array
+            elif array is None and name in self._defaults:
+                self._given[name] = None
+                assign(self, **{name: np.broadcast_to(self._defaults[name], shapes[name])})
+            else:
+                self._given[name] = None if array is None else _parameter(array, shapes[name], name)
+                assign(self, **{name: self._given[name]})
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> FloatArray:
             """Draw an array that has not been read before."""
-            recipe = self.__dict__.get("_drawn", {}).get(name)
+            recipe = self.__dict__.get("_given", {}).get(name)
             if recipe is None:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            array = recipe.draw(self._array_shapes[name], self._fan_in, self.array_names.index(name))
+            array = recipe.draw(self.array_shapes[name], self.fan_in, self.array_names.index(name))
             array.flags.writeable = False
             assign(self, **{name: array})
             return array
@@ -268,30 +270,28 @@ class Weighted(Layer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Weighted) or type(self) is not type(other):
             return NotImplemented
-        return self.settings == other.settings and all(
-            np.array_equal(mine, theirs)
-            if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray)
-            else mine == theirs
-            for mine, theirs in zip(self.arrays.values(), other.arrays.values(), strict=True)
-        )
+        return self.settings == other.settings and all(self._has_same(name, other) for name in self.array_names)
+
+    def _has_same(self, name: str, other: Weighted) -> bool:
+        """Whether both have the same array; one to be drawn is the same as none but itself."""
+        mine, theirs = self._given[name], other._given[name]
+        if isinstance(mine, Drawn) or isinstance(theirs, Drawn):
+            return isinstance(mine, Drawn) and mine == theirs
+        return np.array_equal(getattr(self, name), getattr(other, name))
 
     def __hash__(self) -> int:
         return hash((type(self), *self.settings.values()))
 
     @property
     def arrays(self) -> dict[str, FloatArray | Drawn | None]:
-        """The constructor's other arguments: its arrays as given, so that one to be drawn stays `Drawn`."""
-        return {name: self._drawn[name] if name in self._drawn else getattr(self, name) for name in self.array_names}
-
-    @property
-    def array_shapes(self) -> dict[str, Shape]:
-        """The shapes of the arrays that there are."""
-        return dict(self._array_shapes)
+        """The constructor's other arguments: its arrays as given, None or `Drawn` among them."""
+        return dict(self._given)
 
     @property
     def num_parameters(self) -> int:
         """Weights and biases, counted."""
-        return sum(math.prod(self._array_shapes.get(name, (0,))) for name in ("weight", "bias"))
+        present = [name for name in ("weight", "bias") if name in self._defaults or self._given[name] is not None]
+        return sum(math.prod(self.array_shapes[name]) for name in present)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -380,12 +380,12 @@ class Conv2d(Weighted):
     def multiply_adds(self, input_shape: Sequence[int]) -> int:
         """Return how many products of a weight and an input a forward pass adds up, padding included."""
         _, height, width = self.output_shape(input_shape)
-        return height * width * math.prod(self._array_shapes["weight"])
+        return height * width * math.prod(self.array_shapes["weight"])
 
     def dense_parameters(self, input_shape: Sequence[int]) -> int:
         """Return how many parameters the same connections take unshared: a weight from every input to every output."""
         outputs = math.prod(self.output_shape(input_shape))
-        return math.prod(input_shape) * outputs + (outputs if "bias" in self._array_shapes else 0)
+        return math.prod(input_shape) * outputs + (0 if self.arrays["bias"] is None else outputs)
 
     def _output_channels(self, channels: int) -> int:
         if channels != self.in_channels:

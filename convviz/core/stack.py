@@ -297,4 +297,4 @@ def _fitted(layer: Layer, input_shape: Shape, drawn: Drawn) -> Layer:
         case _:
             return layer
     assert isinstance(layer, Weighted)
-    return layer.changed(**arguments, weight=drawn, bias=drawn if "bias" in layer.array_shapes else None)
+    return layer.changed(**arguments, weight=drawn, bias=None if layer.arrays["bias"] is None else drawn)
