@@ -65,21 +65,27 @@ class StackFileError(ValueError):
 
 def to_json(stack: Stack, geometry_only: bool = False) -> str:
     """Return the stack as text that `from_json` restores exactly; with `geometry_only` weights are drawn anew there."""
-    layers = []
+    lines = []
     for index, layer in enumerate(stack.layers):
         entry: dict[str, Any] = {"kind": type(layer).__name__, **layer.settings}
         for name, array in layer.arrays.items():
-            if isinstance(array, np.ndarray) and geometry_only:
-                array = None if isinstance(layer, BatchNorm2d) else Drawn(index)  # noqa: PLW2901  # what stands for it
-            if isinstance(array, Drawn):
-                entry[name] = {"seed": array.seed}
+            if geometry_only and isinstance(array, np.ndarray):
+                if not isinstance(layer, BatchNorm2d):
+                    entry[name] = _code(Drawn(index))
             elif array is not None:
-                entry[name] = {array.dtype.name: base64.b64encode(_little_endian(array).tobytes()).decode()}
+                entry[name] = _code(array)
         if not stack.is_on(index):
             entry["switched_off"] = True
-        layers.append(entry)
-    document = {"format": FORMAT, "version": VERSION, "input_shape": stack.input_shape, "layers": layers}
-    return json.dumps(document, indent=1) + "\n"
+        lines.append(json.dumps(entry))
+    head = json.dumps({"format": FORMAT, "version": VERSION, "input_shape": stack.input_shape})
+    return f'{head[:-1]}, "layers": [\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def _code(array: FloatArray | Drawn) -> dict[str, Any]:
+    if isinstance(array, Drawn):
+        return {"seed": array.seed}
+    data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    return {array.dtype.name: base64.b64encode(data).decode()}
 
 
 def from_json(text: str) -> Stack:
@@ -170,7 +176,3 @@ def _array(shape: Shape, code: object) -> FloatArray | Drawn:
     if len(data) != count * dtype.itemsize:
         raise ValueError(f"there are {len(data)} bytes of weights where {count * dtype.itemsize} belong")
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
-
-
-def _little_endian(array: FloatArray) -> FloatArray:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
