@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ class NumberError(ValueError):
     """Text that is not a number or a table of numbers; the message says what was wrong and what is accepted."""
 
 
+@lru_cache(maxsize=1 << 15)
 def format_number(value: float, digits: int = 4) -> str:
     """Return `value` as a person would write it, with U+2212 for minus and no trailing zeros.
 

@@ -212,18 +212,20 @@ class LineMetrics:
     def __init__(self, font: QFont) -> None:
         self._metrics = QFontMetricsF(font)
         self._advances: dict[str, float] = {}
+        self.width = lru_cache(maxsize=4096)(self._width)
+        """The width of a line in px, kerning left out."""
+        self.ascent = self._metrics.ascent()
         self.baseline = (self._metrics.ascent() - self._metrics.descent()) / 2
         """Distance from the vertical middle of a line down to its baseline, px."""
 
-    def width(self, text: str) -> float:
-        """Return the width of a line in px, kerning left out."""
+    def _width(self, text: str) -> float:
         advances = self._advances
         try:
             return sum([advances[character] for character in text])
         except KeyError:
             for character in text:
                 advances[character] = self._metrics.horizontalAdvance(character)
-            return self.width(text)
+            return self._width(text)
 
 
 def line_metrics(font: QFont) -> LineMetrics:

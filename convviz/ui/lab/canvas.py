@@ -17,7 +17,7 @@ from convviz.ui import theme
 from convviz.ui.lab.model import LabModel, Snapshot
 from convviz.ui.lab.strip import CHANNEL_NAMES, span_text
 from convviz.ui.widgets.grid_content import GridContent, Mark, Role
-from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen, line_region
+from convviz.ui.widgets.grid_painter import CAPTIONS_FROM_PX, DIGITS_FROM_PX, connector_pen, line_box
 from convviz.ui.widgets.number_grid import NumberGrid
 
 CELL_LIMIT = 84.0
@@ -263,11 +263,9 @@ class Canvas(QWidget):
         rows, cols = self._taps(cell)
         layer = self._model.snapshot.layer
         texts: tuple[tuple[str, ...], ...] = ()
-        if captions and isinstance(layer, Conv2d):
-            weights = layer.applied_weight[0, self._model.channel]
-            texts = tuple(
-                tuple(f"×{format_number(float(weights[a, b]), 3)}" for b in range(len(cols))) for a in range(len(rows))
-            )
+        if captions and isinstance(layer, Conv2d) and self.input.grid.cell_px >= CAPTIONS_FROM_PX:
+            weights = layer.applied_weight[0, self._model.channel].tolist()
+            texts = tuple(tuple(f"×{format_number(weight, 3)}" for weight in row) for row in weights)
         return Mark(rows, cols, role, texts)
 
     def _input_marks(self) -> list[Mark]:
@@ -376,7 +374,7 @@ class Canvas(QWidget):
         changed = QRegion()
         for line in (*before, *self._lines):
             if line not in before or line not in self._lines:
-                changed += line_region(line)
+                changed += line_box(line)
         for panel in self._panels:
             corner = panel.grid.mapTo(self, panel.grid.rect().topLeft())
             lines = tuple(line.translated(-QPointF(corner)) for line in self._lines)

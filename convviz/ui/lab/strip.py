@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import QAccessible, QBrush, QColor, QFont, QHelpEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -20,6 +20,7 @@ from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, M
 from convviz.core.numbers import format_number
 from convviz.ui import theme
 from convviz.ui.widgets.color_map import color_map, image_of
+from convviz.ui.widgets.kept_picture import KeptPicture
 from convviz.ui.widgets.numerals import draw_centered, draw_line
 
 CHANNEL_NAMES = ("R", "G", "B")
@@ -87,6 +88,7 @@ class Tile:
     grey: bool = False
     is_padding: NDArray[np.bool_] | None = None
     marked: Sequence[tuple[int, int]] = ()
+    stays: bool = False  # the same at most steps, so worth keeping as a picture
 
 
 class DotProductStrip(QWidget):
@@ -98,7 +100,8 @@ class DotProductStrip(QWidget):
         self._channel, self._num_channels = 0, 1
         self._levels = Levels(1.0, 1.0)
         self._sees = ""
-        self._zoom, self._unit = 1.0, theme.unit()
+        self._kept_tile, self._kept_card = KeptPicture(), KeptPicture()
+        self._set_look()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing below it is painted with each step
         self.setAccessibleName(self.tr("Dot product"))
@@ -130,12 +133,14 @@ class DotProductStrip(QWidget):
         unit = theme.unit()
         return QSize(round(48 * unit), round(LINE_UNITS * unit))
 
-    def _set_zoom(self) -> None:
-        """Set how much larger than its natural size the strip is painted."""
+    def _set_look(self) -> None:
+        """Set the colours, and how much larger than its natural size the strip is painted."""
         unit = theme.unit()
         zoom = min(self.width() / (NATURAL_UNITS[0] * unit), self.height() / (NATURAL_UNITS[1] * unit))
         self._zoom = min(2.5, max(1.0, zoom))
         self._unit = unit * self._zoom
+        self._colors = theme.colors(self.palette())
+        self._ink = self.palette().color(QPalette.ColorRole.WindowText)
 
     def _font(self, size: float = 1.0, bold: bool = False) -> QFont:
         return theme.font(size * self._zoom, bold)
@@ -236,15 +241,13 @@ class DotProductStrip(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint one explanation, or the pinned one and another beside it."""
-        self._set_zoom()
+        self._set_look()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        unit, colors = self._unit, theme.colors(self.palette())
-        painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Window))
+        unit, colors = self._unit, self._colors
+        is_dark, size = theme.is_dark(self.palette()), QSizeF(self.size())
+        painter.drawPixmap(0, 0, self._kept_card.get(is_dark, size, self.devicePixelRatioF(), self._paint_card))
         card = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        painter.setBrush(colors.surface)
-        painter.setPen(QPen(colors.border, 1))
-        painter.drawRoundedRect(card, 1.5 * unit, 1.5 * unit)
         if not self._explanations:
             return
         inner = card.adjusted(2 * unit, unit, -2 * unit, -unit)
@@ -263,16 +266,20 @@ class DotProductStrip(QWidget):
             QPointF(inner.left() + half - unit, inner.top()), QPointF(inner.left() + half - unit, inner.bottom())
         )
 
+    def _paint_card(self, painter: QPainter) -> None:
+        painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Window))
+        painter.setBrush(self._colors.surface)
+        painter.setPen(QPen(self._colors.border, 1))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 1.5 * self._unit, 1.5 * self._unit)
+
     def _paint_explanation(
         self, painter: QPainter, box: QRectF, explanation: Explanation, compact: bool, pinned: bool = False
     ) -> None:
-        unit, colors = self._unit, theme.colors(self.palette())
+        unit, colors = self._unit, self._colors
         title = self._title(explanation) + (" · " + self.tr("pinned") if pinned else "")
         line = 2.5 * unit
         head = QRectF(box.left(), box.top(), box.width(), line)
-        used = self._write(
-            painter, head, title, self._font(bold=True), self.palette().color(QPalette.ColorRole.WindowText)
-        )
+        used = self._write(painter, head, title, self._font(bold=True), self._ink)
         reads = self._reads(explanation)
         if self._sees and not compact:
             sees_font = self._font(0.9, bold=True)
@@ -293,9 +300,9 @@ class DotProductStrip(QWidget):
 
     def _paint_line(self, painter: QPainter, box: QRectF) -> None:
         """Where there is no room for more, write the title and the whole sum in a line each."""
-        colors, explanation = theme.colors(self.palette()), self._explanations[-1]
+        colors, explanation = self._colors, self._explanations[-1]
         half = box.height() / 2
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        ink = self._ink
         upper = QRectF(box.left(), box.top(), box.width(), half)
         used = self._write(painter, upper, self._title(explanation), self._font(bold=True), ink)
         rest = upper.adjusted(used + 2 * self._unit, 0, 0, 0)
@@ -349,10 +356,11 @@ class DotProductStrip(QWidget):
         padding = explanation.is_padding
         for tile, sign in (
             (Tile(values, self._levels.input, self._levels.grey, padding), "⊙"),
-            (Tile(weights, self._levels.kernel), "="),
+            (Tile(weights, self._levels.kernel, stays=True), "="),
             (Tile(products, display.signed_levels(products), is_padding=padding), "Σ"),
         ):
-            x = self._paint_tile(painter, QPointF(x, top), cell, tile)
+            paint = self._paint_kept_tile if tile.stays else self._paint_tile
+            x = paint(painter, QPointF(x, top), cell, tile)
             x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
         rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
         pieces = self._convolution_pieces(explanation, compact)
@@ -420,9 +428,19 @@ class DotProductStrip(QWidget):
         ties = len(explanation.ties)
         return text if ties == 1 else text + " · " + self.tr("{count} cells tie, the first one wins").format(count=ties)
 
+    def _paint_kept_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
+        """Paint a small grid from a picture of it, made anew when its numbers or its look change."""
+        key = (tile.values.tobytes(), tile.values.shape, tile.level, cell, theme.is_dark(self.palette()))
+        size = QSizeF(tile.values.shape[1] * cell + 2, tile.values.shape[0] * cell + 2)
+        picture = self._kept_tile.get(
+            key, size, self.devicePixelRatioF(), lambda inner: self._paint_tile(inner, QPointF(1, 1), cell, tile)
+        )
+        painter.drawPixmap(corner - QPointF(1, 1), picture)
+        return float(corner.x() + size.width() - 2)
+
     def _paint_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
         """Paint a small grid, taps in the padding hatched, and return where it ends."""
-        colors, (rows, cols) = theme.colors(self.palette()), tile.values.shape
+        colors, (rows, cols) = self._colors, tile.values.shape
         colour = color_map(theme.is_dark(self.palette()), tile.grey)
         index = display.to_index(np.asarray(tile.values, dtype=np.float64), tile.level)
         padded = tile.is_padding if tile.is_padding is not None else np.zeros((rows, cols), np.bool_)
@@ -482,7 +500,7 @@ class DotProductStrip(QWidget):
         font = self._font(1.4 if len(sign) == 1 else 1.0)
         width = max(3 * unit, theme.text_width(font, sign) + 1.5 * unit)
         painter.setFont(font)
-        painter.setPen(theme.colors(self.palette()).muted)
+        painter.setPen(self._colors.muted)
         draw_centered(painter, QPointF(x + width / 2, top + height / 2), sign, font)
         return x + width
 
@@ -490,7 +508,7 @@ class DotProductStrip(QWidget):
         self, painter: QPainter, box: QRectF, terms: tuple[list[list[str]], str], pieces: Pieces
     ) -> float:
         """Write the spelled-out sum, shortened where it does not fit, and the closing lines; return the width used."""
-        unit, muted = self._unit, theme.colors(self.palette()).muted
+        unit, muted = self._unit, self._colors.muted
         line_height, result_height = 2.5 * unit, 4 * unit
         closing = (len(pieces) - 1) * line_height + result_height
         font = self._font(1.0)
@@ -512,8 +530,8 @@ class DotProductStrip(QWidget):
 
     def _paint_pieces(self, painter: QPainter, box: QRectF, line: list[tuple[str, str]]) -> float:
         """Write one line of differently styled pieces, smaller where the box is too narrow, and return its width."""
-        colors = theme.colors(self.palette())
-        text_color = self.palette().color(QPalette.ColorRole.WindowText)
+        colors = self._colors
+        text_color = self._ink
         styles = {
             "plain": (self._font(1.1), colors.muted),
             "strong": (self._font(1.2, bold=True), text_color),
@@ -532,7 +550,7 @@ class DotProductStrip(QWidget):
 
     def _paint_angle(self, painter: QPainter, box: QRectF, explanation: ConvExplanation) -> None:
         """Read the dot product as lengths and an angle, and draw the angle."""
-        unit, muted = self._unit, theme.colors(self.palette()).muted
+        unit, muted = self._unit, self._colors.muted
         line = QRectF(box.left(), box.top(), box.width(), 2.4 * unit)
         small = self._font(0.9)
         self._write(painter, line, self.tr("as lengths and an angle"), small, muted)
@@ -544,7 +562,7 @@ class DotProductStrip(QWidget):
             return
         lengths = (explanation.value_norm, explanation.weight_norm, explanation.cosine)
         text = " × ".join(format_number(value) for value in lengths) + f" = {format_number(explanation.total)}"
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        ink = self._ink
         self._write(painter, line, text, self._font(0.95, bold=True), ink)
         room = box.bottom() - line.bottom() - 0.5 * unit
         if math.isfinite(explanation.cosine) and room > 2 * unit:
@@ -552,7 +570,7 @@ class DotProductStrip(QWidget):
             self._draw_angle(painter, QPointF(box.left(), line.bottom() + 0.25 * unit), min(room, 7 * unit), theta)
 
     def _draw_angle(self, painter: QPainter, corner: QPointF, ray: float, theta: float) -> None:
-        unit, colors = self._unit, theme.colors(self.palette())
+        unit, colors = self._unit, self._colors
         origin = corner + QPointF(unit if theta <= math.pi / 2 else unit + ray, ray)
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 0.375 * unit))
         painter.drawLine(origin, origin + QPointF(ray, 0))

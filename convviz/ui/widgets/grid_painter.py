@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QLinearGradient, QPainter, QPainterPath, QPalette, QPen, QRegion
+from PySide6.QtGui import QColor, QFont, QLinearGradient, QPainter, QPainterPath, QPalette, QPen
 
 from convviz.core.numbers import format_number
 from convviz.ui import theme
@@ -357,13 +357,9 @@ def connector_pen(palette: QPalette, alpha: int = 255) -> QPen:
     return pen
 
 
-def line_region(line: QLineF, parts: int = 4) -> QRegion:
-    """Return a region around a line, in boxes along it, so that little is painted anew when it moves."""
-    region = QRegion()
-    for k in range(parts):
-        box = QRectF(line.pointAt(k / parts), line.pointAt((k + 1) / parts)).normalized()
-        region += box.adjusted(-3, -3, 3, 3).toAlignedRect()
-    return region
+def line_box(line: QLineF) -> QRect:
+    """Return the box to paint anew when a line comes or goes."""
+    return QRectF(line.p1(), line.p2()).normalized().adjusted(-3, -3, 3, 3).toAlignedRect()
 
 
 def _tr(text: str) -> str:
