@@ -111,6 +111,7 @@ class LabPage(QWidget):
     def _connect(self) -> None:
         model, act = self.model, self.actions_by_name
         model.state_changed.connect(self.show_state)
+        model.state_changed.connect(self.info_bar.clear)
         model.view_changed.connect(self.show_state)
         model.position_changed.connect(self.show_position)
         self.transport.moved.connect(self._on_moved)
@@ -184,7 +185,6 @@ class LabPage(QWidget):
         act["pin"].setChecked(model.pinned is not None)
         act["receptive_field"].setChecked(model.shows_receptive_field)
         act["show_all"].setChecked(model.shows_all)
-        self.info_bar.clear()
         self.show_position()
         self._readout.setText(self._readout_text(None, None))
 

@@ -21,7 +21,7 @@ from convviz.core.numbers import format_number
 from convviz.ui import theme
 from convviz.ui.widgets.color_map import color_map, image_of
 from convviz.ui.widgets.kept_picture import KeptPicture
-from convviz.ui.widgets.numerals import draw_centered, draw_line
+from convviz.ui.widgets.numerals import draw_centered, draw_line, draw_table
 
 CHANNEL_NAMES = ("R", "G", "B")
 NATURAL_UNITS = (118, 18.5)
@@ -443,13 +443,13 @@ class DotProductStrip(QWidget):
         colors, (rows, cols) = self._colors, tile.values.shape
         colour = color_map(theme.is_dark(self.palette()), tile.grey)
         index = display.to_index(np.asarray(tile.values, dtype=np.float64), tile.level)
-        padded = tile.is_padding if tile.is_padding is not None else np.zeros((rows, cols), np.bool_)
+        hatched = np.argwhere(tile.is_padding).tolist() if tile.is_padding is not None else []
         box = QRectF(corner.x(), corner.y(), cols * cell, rows * cell)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         pixels = colour.pixels(index)
         painter.drawImage(box, image_of(pixels))
-        for row, col in np.argwhere(padded).tolist():
+        for row, col in hatched:
             place = QRectF(box.left() + col * cell, box.top() + row * cell, cell, cell)
             painter.fillRect(place, colors.padding)
             painter.fillRect(place, QBrush(colors.hatch, Qt.BrushStyle.BDiagPattern))
@@ -457,13 +457,10 @@ class DotProductStrip(QWidget):
         lines = [QLineF(x, box.top(), x, box.bottom()) for x in (box.left() + k * cell for k in range(cols + 1))]
         lines += [QLineF(box.left(), y, box.right(), y) for y in (box.top() + k * cell for k in range(rows + 1))]
         painter.drawLines(lines)
-        self._paint_tile_digits(
-            painter,
-            box,
-            cell,
-            tile,
-            [[colors.muted if padded[r, c] else colour.ink(index[r, c]) for c in range(cols)] for r in range(rows)],
-        )
+        inks = [[colour.ink(k) for k in row] for row in index.tolist()]
+        for row, col in hatched:
+            inks[row][col] = colors.muted
+        self._paint_tile_digits(painter, box.topLeft(), cell, tile, inks)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for k, (row, col) in enumerate(tile.marked):
             style = Qt.PenStyle.DashLine if k else Qt.PenStyle.SolidLine
@@ -474,25 +471,17 @@ class DotProductStrip(QWidget):
         return float(box.right())
 
     def _paint_tile_digits(
-        self, painter: QPainter, box: QRectF, cell: float, tile: Tile, inks: list[list[QColor]]
+        self, painter: QPainter, corner: QPointF, cell: float, tile: Tile, inks: list[list[QColor]]
     ) -> None:
+        """Write the numbers of a small grid in one size, or none where the longest would be too small to read."""
         texts = [[format_number(value, 3) for value in row] for row in tile.values.tolist()]
         font = self._font()
         font.setPixelSize(max(6, int(0.42 * cell)))
-        longest = max((text for row in texts for text in row), key=len)
-        fitting = font.pixelSize() * min(1.0, 0.88 * cell / max(1.0, theme.text_width(font, longest)))
-        if cell < 2 * self._unit or fitting < 0.75 * self._unit:
-            return
-        font.setPixelSize(max(6, int(fitting)))
-        painter.setFont(font)
-        ink = None
-        for row, line in enumerate(texts):
-            for col, text in enumerate(line):
-                if inks[row][col] is not ink:
-                    ink = inks[row][col]
-                    painter.setPen(ink)
-                center = QPointF(box.left() + (col + 0.5) * cell, box.top() + (row + 0.5) * cell)
-                draw_centered(painter, center, text, font)
+        widest = max(theme.text_width(font, text) for row in texts for text in row)
+        fitting = font.pixelSize() * min(1.0, 0.88 * cell / max(1.0, widest))
+        if cell >= 2 * self._unit and fitting >= 0.75 * self._unit:
+            font.setPixelSize(max(6, int(fitting)))
+            draw_table(painter, corner, cell, texts, inks, font)
 
     def _paint_sign(self, painter: QPainter, x: float, top: float, height: float, sign: str) -> float:
         """Write a sign between two grids and return where it ends."""

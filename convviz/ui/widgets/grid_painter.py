@@ -14,7 +14,7 @@ from convviz.core.numbers import format_number
 from convviz.ui import theme
 from convviz.ui.widgets.color_map import ColorMap, color_map, image_of
 from convviz.ui.widgets.grid_content import GridContent, GridGeometry, Mark, Role
-from convviz.ui.widgets.numerals import draw_centered
+from convviz.ui.widgets.numerals import draw_table
 
 DIGITS_FROM_PX = 28
 LINES_FROM_PX = 6
@@ -152,20 +152,19 @@ class GridPainter:
 
     def _paint_digits(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         font, digits = self._digit_font
-        cell = self.geometry.cell
-        painter.setFont(font)
-        top, left = self.content.origin
-        width = self.content.values.shape[1]
-        for row in range(cells.top(), cells.bottom() + 1):
-            for col in range(cells.left(), cells.right() + 1):
-                if shown is not None and row * width + col >= shown:
-                    continue
-                painter.setPen(self._ink(row + top, col + left))
-                text = format_number(float(self.content.values[row, col]), digits)
-                center = QPointF(
-                    self.geometry.corner.x() + (col + 0.5) * cell, self.geometry.corner.y() + (row + 0.5) * cell
-                )
-                draw_centered(painter, center, text, font)
+        (top, left), width = self.content.origin, self.content.values.shape[1]
+        values = self.content.values[cells.top() : cells.bottom() + 1, cells.left() : cells.right() + 1].tolist()
+        texts = [[format_number(value, digits) for value in row] for row in values]
+        if shown is not None:
+            first = cells.top() * width + cells.left()
+            for row, line in enumerate(texts):
+                computed = min(len(line), max(0, shown - first - row * width))
+                line[computed:] = [""] * (len(line) - computed)
+        inks = [
+            [self._ink(row + top, col + left) for col in range(cells.left(), cells.right() + 1)]
+            for row in range(cells.top(), cells.bottom() + 1)
+        ]
+        draw_table(painter, self.geometry.array_rect(cells).topLeft(), self.geometry.cell, texts, inks, font)
 
     def _ink(self, row: int, col: int) -> QColor:
         """Return the text colour that can be read on a cell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QFont, QPainter, QStaticText
+from PySide6.QtGui import QColor, QFont, QPainter, QStaticText
 
 from convviz.ui import theme
 
@@ -27,6 +27,25 @@ def draw_centered(painter: QPainter, center: QPointF, text: str, font: QFont) ->
     metrics = theme.line_metrics(font)
     corner = QPointF(center.x() - metrics.width(text) / 2, center.y() + metrics.baseline - metrics.ascent)
     painter.drawStaticText(corner, _laid_out(text, font.pixelSize(), font.bold()))
+
+
+def draw_table(
+    painter: QPainter, corner: QPointF, cell: float, texts: list[list[str]], inks: list[list[QColor]], font: QFont
+) -> None:
+    """Draw texts in the middle of square cells, row by row from ``corner``; "" leaves a cell as it is."""
+    painter.setFont(font)
+    metrics, size, bold = theme.line_metrics(font), font.pixelSize(), font.bold()
+    x = corner.x() + cell / 2
+    y = corner.y() + cell / 2 + metrics.baseline - metrics.ascent
+    ink = None
+    for row, (line, colors) in enumerate(zip(texts, inks, strict=True)):
+        for col, text in enumerate(line):
+            if text:
+                if colors[col] is not ink:
+                    ink = colors[col]
+                    painter.setPen(ink)
+                place = QPointF(x + col * cell - metrics.width(text) / 2, y + row * cell)
+                painter.drawStaticText(place, _laid_out(text, size, bold))
 
 
 def draw_line(painter: QPainter, box: QRectF, text: str, font: QFont, right: bool = False) -> None:
