@@ -97,7 +97,7 @@ def test_what_the_strip_says_is_what_the_model_computed(strip: DotProductStrip) 
         text = " ".join(strip.describe().split())
         output = model.snapshot.output[(model.channel if state.is_pooling else 0, *model.position)]
         assert text.endswith(" " + format_number(float(output)))
-        terms = re.split(r"output \(\d+, \d+\):? ", text)[1]
+        terms = re.split(r"output \(\d+, \d+\)(?: · channel [RGB])? ", text)[1]
         if isinstance(explanation, ConvExplanation):
             products = [number(a) * number(b) for a, b in re.findall(r"\(([^()×]+)×([^()×]+)\)", terms)]
             assert len(products) == state.kernel_size[0] * state.kernel_size[1]
