@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
-from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMainWindow, QMenu, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QVBoxLayout, QWidget
 
-from convviz.resources import resource
 from convviz.ui import theme
-from convviz.ui.actions import WINDOW_ACTIONS, Action, make_actions
+from convviz.ui.actions import WINDOW_ACTIONS, make_actions
 from convviz.ui.lab.page import LabPage
 from convviz.ui.settings import Settings
-from convviz.ui.widgets.buttons import FlatButton, Kind
+from convviz.ui.top_bar import TopBar
 
 SCALE_STEPS = (0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 FIRST_SIZE = QSize(1280, 800)
-NAME_UNITS = 90
-BAR_UNITS, TOOL_UNITS = 28, 4.3
-"""Width of the bar without its tools, and of a tool, in spacing units."""
 
 
 class MainWindow(QMainWindow):
@@ -114,82 +109,3 @@ class MainWindow(QMainWindow):
         self._settings.window_geometry = self.saveGeometry()
         self._settings.save()
         super().closeEvent(event)
-
-
-class TopBar(QWidget):
-    """The bar at the top: the name, the pages, and tools for the whole window; what has no room goes into a menu."""
-
-    TOOLS = ("undo", "redo", "copy", "paste", "zoom_out", "zoom_in", "fit", "smaller", "larger", "theme")
-
-    def __init__(self, actions: dict[str, Action], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._logo = QLabel(self)
-        self._name = QLabel("convviz", self)
-        self._tools = [FlatButton.for_action(actions[name], kind=Kind.PLAIN) for name in self.TOOLS]
-        self._menu = QMenu(self)
-        self._more = FlatButton("more", kind=Kind.PLAIN)
-        self._more.setToolTip(self.tr("More actions"))
-        self._more.setAccessibleName(self.tr("More actions"))
-        self._more.clicked.connect(self._open_menu)
-        self._row = QHBoxLayout(self)
-        self._row.addWidget(self._logo)
-        self._row.addWidget(self._name)
-        self._row.addWidget(FlatButton.for_action(actions["controls"], kind=Kind.PLAIN))
-        self._row.addWidget(FlatButton.for_action(actions["page_lab"], with_text=True, kind=Kind.PLAIN))
-        self._row.addStretch(1)
-        for button in (*self._tools, self._more):
-            self._row.addWidget(button)
-        self._rescale()
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the least size: pages and the menu."""
-        return QSize(round(40 * theme.unit()), super().minimumSizeHint().height())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the bar's surface."""
-        painter = QPainter(self)
-        colors = theme.colors(self.palette())
-        painter.fillRect(self.rect(), colors.surface)
-        painter.setPen(QPen(colors.border, 1))
-        painter.drawLine(0, self.height() - 1, self.width(), self.height() - 1)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Fold what has no room."""
-        self._fold()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the font."""
-        if event.type() == QEvent.Type.FontChange and hasattr(self, "_row"):
-            self._rescale()
-        super().changeEvent(event)
-
-    def _fold(self) -> None:
-        """Leave out the name, then the tools that have no room; those go into the menu."""
-        units = self.width() / theme.unit()
-        self._name.setVisible(units >= NAME_UNITS)
-        room = max(0, int((units - BAR_UNITS) / TOOL_UNITS))
-        folded = self._tools[: max(0, len(self._tools) - room)]
-        for button in self._tools:
-            button.setVisible(button not in folded)
-        self._more.setVisible(bool(folded))
-        self._menu.clear()
-        self._menu.addActions([button.defaultAction() for button in folded])
-
-    def _open_menu(self) -> None:
-        self._menu.popup(self._more.mapToGlobal(self._more.rect().bottomLeft()))
-
-    def _rescale(self) -> None:
-        unit = theme.unit()
-        self._row.setContentsMargins(round(2 * unit), round(0.75 * unit), round(2 * unit), round(0.75 * unit))
-        self._row.setSpacing(round(0.5 * unit))
-        self._name.setFont(theme.font(1.25, bold=True))
-        ratio = self.devicePixelRatioF()
-        side = 3 * unit
-        logo = QPixmap(round(side * ratio), round(side * ratio))
-        logo.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(logo)
-        QSvgRenderer(str(resource("icons/app.svg"))).render(painter)
-        painter.end()
-        logo.setDevicePixelRatio(ratio)
-        self._logo.setPixmap(logo)
-        self._fold()

@@ -7,7 +7,8 @@ from pytestqt.qtbot import QtBot
 
 from convviz.core.display import contrast
 from convviz.ui import theme
-from convviz.ui.main_window import SCALE_STEPS, MainWindow, TopBar
+from convviz.ui.main_window import SCALE_STEPS, MainWindow
+from convviz.ui.top_bar import TopBar
 from convviz.ui.widgets.transport import Transport
 
 Roles = QPalette.ColorRole

@@ -29,7 +29,7 @@ from convviz.ui.lab import state as lab
 from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.state import LabState, Range
 from convviz.ui.widgets.buttons import Choices, FlatButton, Segmented
-from convviz.ui.widgets.fields import DoubleSpinBox, PairSpin, Section, SpinBox
+from convviz.ui.widgets.fields import PairSpin, Section, scaling
 
 PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
 
@@ -133,7 +133,7 @@ class Controls(QScrollArea):
             row.addWidget(button)
         self._tools_row = row
         section.add_row(self.tr("Brush"), tools)
-        self._seed = SpinBox()
+        self._seed = scaling(QSpinBox())
         self._seed.setRange(0, lab.MAX_SEED)
         self._seed.setAccessibleName(self.tr("Seed of the random input"))
         self._seed.setToolTip(self.tr("The same seed gives the same random numbers."))
@@ -234,7 +234,7 @@ class Controls(QScrollArea):
         return combo
 
     def _number(self, name: str, tooltip: str) -> QDoubleSpinBox:
-        spin = DoubleSpinBox()
+        spin = scaling(QDoubleSpinBox())
         spin.setRange(-999, 999)
         spin.setDecimals(2)
         spin.setAccessibleName(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QResizeEvent
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QDoubleSpinBox,
@@ -19,6 +21,8 @@ from PySide6.QtWidgets import (
 
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton, Kind
+
+Spin = TypeVar("Spin", QSpinBox, QDoubleSpinBox)
 
 
 class FlatSlider(QSlider):
@@ -80,12 +84,12 @@ class FlatSlider(QSlider):
         self.setValue(round(self.minimum() + share * (self.maximum() - self.minimum())))
 
 
-class _Arrows:
+class _Arrows(QObject):
     """Arrow buttons inside a spin box that grow with the font; Fusion's own keep their size."""
 
-    def __init__(self, spin: QAbstractSpinBox) -> None:
+    def __init__(self, spin: QSpinBox | QDoubleSpinBox) -> None:
+        super().__init__(spin)
         self._spin = spin
-        spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._buttons = []
         for icon, step in (("up", spin.stepUp), ("down", spin.stepDown)):
             button = FlatButton(icon, kind=Kind.PLAIN, parent=spin)
@@ -93,41 +97,24 @@ class _Arrows:
             button.setAutoRepeat(True)
             button.clicked.connect(step)
             self._buttons.append(button)
+        spin.installEventFilter(self)
 
-    def place(self) -> None:
-        """Take the right edge of the box."""
-        width, height = round(2.5 * theme.unit()), self._spin.height() // 2
-        for k, button in enumerate(self._buttons):
-            button.setGeometry(self._spin.width() - width - 1, 1 + k * (height - 1), width, height - 1)
-        self._spin.lineEdit().setTextMargins(0, 0, width, 0)
-
-
-class SpinBox(QSpinBox):
-    """A box for a whole number."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setKeyboardTracking(False)
-        self._arrows = _Arrows(self)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Place the arrows."""
-        super().resizeEvent(event)
-        self._arrows.place()
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take the right edge of the box whenever its size changes."""
+        if event.type() == QEvent.Type.Resize:
+            width, height = round(2.5 * theme.unit()), self._spin.height() // 2
+            for k, button in enumerate(self._buttons):
+                button.setGeometry(self._spin.width() - width - 1, 1 + k * (height - 1), width, height - 1)
+            self._spin.lineEdit().setTextMargins(0, 0, width, 0)
+        return super().eventFilter(watched, event)
 
 
-class DoubleSpinBox(QDoubleSpinBox):
-    """A box for a number with decimals."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setKeyboardTracking(False)
-        self._arrows = _Arrows(self)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Place the arrows."""
-        super().resizeEvent(event)
-        self._arrows.place()
+def scaling(spin: Spin) -> Spin:
+    """Give a spin box arrows that grow with the font, and let it report a number only when it is typed completely."""
+    spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    spin.setKeyboardTracking(False)
+    _Arrows(spin)
+    return spin
 
 
 class PairSpin(QWidget):
@@ -139,8 +126,8 @@ class PairSpin(QWidget):
     def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.ratio = 1.0  # columns for each row while linked
-        self._rows = SpinBox(self)
-        self._cols = SpinBox(self)
+        self._rows = scaling(QSpinBox(self))
+        self._cols = scaling(QSpinBox(self))
         self._link = FlatButton("link", kind=Kind.PLAIN, parent=self)
         self._link.setCheckable(True)
         self._link.setChecked(True)

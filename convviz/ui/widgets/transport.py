@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from PySide6.QtCore import QElapsedTimer, QEvent, QObject, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QElapsedTimer, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.ui import theme
 from convviz.ui.actions import Action
+from convviz.ui.widgets.bar import Bar
 from convviz.ui.widgets.buttons import FlatButton, Kind
 from convviz.ui.widgets.fields import FlatSlider
 
@@ -64,14 +64,14 @@ class Player(QObject):
         self.step_requested.emit()
 
 
-class Transport(QWidget):
+class Transport(Bar):
     """Buttons for the stepping actions, the position and the speed. It becomes compact, then two rows, when narrow."""
 
     moved = Signal(int)
     speed_changed = Signal(float)
 
     def __init__(self, actions: Mapping[str, Action], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(Qt.Edge.BottomEdge, parent)
         self._play = actions["play"]
         names = ("first", "previous", "play", "next", "last")
         self._buttons = {
@@ -107,7 +107,7 @@ class Transport(QWidget):
         self._row.addLayout(self._moving, 5)
         self._row.addLayout(self._viewing, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self._rescale()
+        self.rescale()
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size, that of two rows, whichever way the bar is folded now."""
@@ -151,25 +151,8 @@ class Transport(QWidget):
     def _on_speed(self, value: int) -> None:
         self.speed_changed.emit(_speed_at(value))
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the bar's surface."""
-        painter = QPainter(self)
-        colors = theme.colors(self.palette())
-        painter.fillRect(self.rect(), colors.surface)
-        painter.setPen(QPen(colors.border, 1))
-        painter.drawLine(0, 0, self.width(), 0)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Drop texts, then break the line, when the bar gets narrow."""
-        self._fold()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the font."""
-        if event.type() == QEvent.Type.FontChange and hasattr(self, "_row"):
-            self._rescale()
-        super().changeEvent(event)
-
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Drop the words, then break the line, where the bar is narrow."""
         units = self.width() / theme.unit()
         self._compact = units < COMPACT_UNITS
         for button in (self._buttons["play"], *self._switches):
@@ -180,12 +163,13 @@ class Transport(QWidget):
         self._show_speed_text(_speed_at(self._speed.value()))
         self.updateGeometry()
 
-    def _rescale(self) -> None:
+    def rescale(self) -> None:
+        """Follow the font."""
         unit = theme.unit()
         self._row.setContentsMargins(round(2 * unit), round(unit), round(2 * unit), round(unit))
         for layout in (self._row, self._moving, self._viewing):
             layout.setSpacing(round(unit))
-        self._fold()
+        self.fold()
 
 
 def _speed_at(value: int) -> float:
