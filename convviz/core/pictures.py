@@ -31,7 +31,8 @@ def load_picture(
     """Return the picture in a file, its bytes or a seekable stream as `(1 or 3, H, W)` whole numbers from 0 to 255.
 
     The picture is stretched to `size` = `(H, W)`; without a size it keeps its shape and shrinks until its longer side
-    is at most `max_side`. Each cell is the mean of the pixels it covers. The format is told by the content, not the
+    is at most `max_side`. Each cell is the mean of the pixels it covers;
+    an enlarged picture is smooth (bicubic). The format is told by the content, not the
     name; the camera's orientation is applied, transparent parts lie on white, 16-bit grey is scaled, an animation gives
     its first picture, and grey is the ITU-R 601 luma. Raises PictureError for whatever is not such a picture.
     """
@@ -104,7 +105,8 @@ def _grid(image: Image.Image, size: tuple[int, int] | None, mode: str, max_side:
         width, height = (max(1, round(side * shrink)) for side in image.size)
     else:
         height, width = size
-    image = image.resize((width, height), Image.Resampling.BOX)
+    enlarged = width > image.width or height > image.height
+    image = image.resize((width, height), Image.Resampling.BICUBIC if enlarged else Image.Resampling.BOX)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     pixels = np.asarray(image.convert("L" if mode == "grey" else "RGB"), dtype=np.float64)

@@ -81,11 +81,12 @@ class Settings:
 
     @property
     def last_folder(self) -> Path:
-        """The folder the last file came from; the user's pictures folder while there is none."""
+        """The folder the last file came from; the user's pictures folder, or home, while there is none."""
         folder = self._text("last_folder")
         if folder and _is_folder(Path(folder)):
             return Path(folder)
-        return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation))
+        pictures = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation))
+        return pictures if _is_folder(pictures) else Path.home()
 
     @last_folder.setter
     def last_folder(self, folder: Path) -> None:

@@ -157,11 +157,11 @@ def apply(app: QApplication, mode: Mode, scale: float) -> None:
     dark = system_is_dark() if mode == "system" else mode == "dark"
     font = QFont(_families())
     font.setPixelSize(round(BASE_FONT_PX * scale))
-    app.setStyle(ScaledFusion(scale))
-    app.setPalette(_palette(dark))
     for kept in (unit, _line_metrics):
         kept.cache_clear()
     app.setFont(font)
+    app.setPalette(_palette(dark))
+    app.setStyle(ScaledFusion(scale))
 
 
 def _families() -> list[str]:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QPoint, QRect
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QLabel, QScrollArea, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core.display import contrast
@@ -200,3 +200,26 @@ def test_both_themes_look_different_everywhere(window: MainWindow) -> None:
         corner = after.pixelColor(after.width() - 3, after.height() - 3)
         assert after != picture
         assert corner.lightness() < 100
+
+
+def test_the_controls_are_as_before_after_the_largest_scale(qtbot: QtBot, window: MainWindow) -> None:
+    controls = window.lab.controls
+    fields = controls.findChildren(QComboBox)
+    before = [controls.width(), *(field.height() for field in fields)]
+    for scale in (theme.MAX_SCALE, 1.0):
+        theme.apply(application(), "light", scale)
+        in_effect(window, qtbot, scale)
+    window.lab.show_controls(True)
+    qtbot.waitUntil(lambda: [controls.width(), *(field.height() for field in fields)] == before)
+
+
+def test_the_grids_follow_a_switch_of_theme_at_once(window: MainWindow) -> None:
+    grid = window.lab.canvas.input.grid
+    theme.apply(application(), "light", 1.0)
+    QApplication.processEvents()
+    light = grid.grab().toImage()
+    theme.apply(application(), "dark", 1.0)
+    QApplication.processEvents()
+    corner = QPoint(grid.width() - 1, grid.height() - 1)
+    assert grid.grab().toImage().pixelColor(corner) == window.palette().color(Roles.Window)
+    assert light.pixelColor(corner) != window.palette().color(Roles.Window)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QRegion, QResizeEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
 from convviz.core import display
+from convviz.core.explain import MaxExplanation
 from convviz.core.layers import Conv2d
 from convviz.core.numbers import format_number
 from convviz.core.window import Axis
@@ -17,7 +18,7 @@ from convviz.ui import theme
 from convviz.ui.lab.model import LabModel, Snapshot
 from convviz.ui.lab.strip import CHANNEL_NAMES, span_text
 from convviz.ui.widgets.grid_content import GridContent, Mark, Role
-from convviz.ui.widgets.grid_painter import CAPTIONS_FROM_PX, DIGITS_FROM_PX, connector_pen, line_box
+from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen, line_box
 from convviz.ui.widgets.number_grid import NumberGrid
 
 CELL_LIMIT = 84.0
@@ -128,6 +129,7 @@ class Canvas(QWidget):
         self.output.grid.cell_clicked.connect(model.go_to_cell)
         self.output.grid.cell_hovered.connect(model.hover)
         self.input.grid.cell_clicked.connect(lambda row, col: model.probe((row, col)))
+        self.input.grid.cursor_released.connect(lambda: model.probe(None))
         self.show_state()
 
     # ---- from the model
@@ -220,7 +222,7 @@ class Canvas(QWidget):
                 subtitle = self.tr("turned by 180°") + " · " + subtitle
                 self.kernel.grid.editable = False
         else:
-            explanation = self._model.explain(self._model.position)
+            explanation = self._model.explain(self._model.compared)
             values = np.asarray(explanation.values[0], dtype=np.float64)
             real = ~explanation.is_padding
             size = int(real.any(axis=1).sum()), int(real.any(axis=0).sum())
@@ -263,18 +265,20 @@ class Canvas(QWidget):
         rows, cols = self._taps(cell)
         layer = self._model.snapshot.layer
         texts: tuple[tuple[str, ...], ...] = ()
-        if captions and isinstance(layer, Conv2d) and self.input.grid.cell_px >= CAPTIONS_FROM_PX:
+        if captions and isinstance(layer, Conv2d):
             weights = layer.applied_weight[0, self._model.channel].tolist()
             texts = tuple(tuple(f"×{format_number(weight, 3)}" for weight in row) for row in weights)
         return Mark(rows, cols, role, texts)
 
     def _input_marks(self) -> list[Mark]:
         model = self._model
-        marks = [self._window_mark(model.position, Role.WINDOW, captions=not model.shows_colour)]
+        marks = [self._window_mark(model.compared, Role.WINDOW, captions=not model.shows_colour)]
         if model.pinned is not None:
             marks.insert(0, self._window_mark(model.pinned, Role.PINNED, captions=False))
-            if model.hovered is not None and model.hovered != model.position:
-                marks.append(self._window_mark(model.hovered, Role.PINNED, captions=False))
+        explanation = model.explain(model.compared)
+        if isinstance(explanation, MaxExplanation):
+            for a, b in explanation.ties:
+                marks.append(Mark((int(explanation.rows[a]),), (int(explanation.cols[b]),), Role.WINDOW))
         if model.shows_receptive_field:
             field = receptive_field(model)
             if field is not None:
@@ -284,7 +288,13 @@ class Canvas(QWidget):
     def _kernel_marks(self) -> list[Mark]:
         if not self._model.state.is_pooling:
             return []
-        return [Mark(*_all_cells(self.kernel.grid.content), Role.WINDOW)]
+        content = self.kernel.grid.content
+        marks = [Mark(*_all_cells(content), Role.WINDOW)]
+        explanation = self._model.explain(self._model.compared)
+        if isinstance(explanation, MaxExplanation):
+            top, left = content.origin
+            marks += [Mark((a + top,), (b + left,), Role.WINDOW) for a, b in explanation.ties]
+        return marks
 
     def _output_marks(self) -> list[Mark]:
         model = self._model
@@ -295,9 +305,7 @@ class Canvas(QWidget):
                 marks.append(Mark(rows, cols, Role.READER))
         if model.pinned is not None:
             marks.append(Mark((model.pinned[0],), (model.pinned[1],), Role.PINNED))
-            if model.hovered is not None and model.hovered != model.position:
-                marks.append(Mark((model.hovered[0],), (model.hovered[1],), Role.PINNED))
-        row, col = model.position
+        row, col = model.compared
         marks.append(Mark((row,), (col,), Role.WINDOW))
         return marks
 
@@ -349,10 +357,10 @@ class Canvas(QWidget):
     def _connectors(self) -> list[QLineF]:
         """Return the lines from the window to the kernel and from the kernel to the output cell, on this widget."""
         model = self._model
-        rows, cols = self._taps(model.position)
+        rows, cols = self._taps(model.compared)
         window = self._on_canvas(self.input.grid, self.input.grid.box_in_view(rows, cols))
         kernel = self._on_canvas(self.kernel.grid, self.kernel.grid.box_in_view(*_all_cells(self.kernel.grid.content)))
-        row, col = model.position
+        row, col = model.compared
         cell = self._on_canvas(self.output.grid, self.output.grid.box_in_view((row,), (col,)))
         if window.isEmpty() or kernel.isEmpty() or cell.isEmpty():
             return []
@@ -408,7 +416,8 @@ def receptive_field_text(model: LabModel, template: str, nothing: str) -> str:
     if field is None:
         return nothing
     rows, cols = field
-    return template.format(rows=span_text(rows), cols=span_text(cols), size=_size_text(len(rows), len(cols)))
+    size = _size_text(rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1)
+    return template.format(rows=span_text(rows), cols=span_text(cols), size=size)
 
 
 def size_formula(snapshot: Snapshot) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
@@ -29,7 +29,7 @@ from convviz.ui.lab import state as lab
 from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.state import LabState, Range
 from convviz.ui.widgets.buttons import Choices, FlatButton, Segmented
-from convviz.ui.widgets.fields import PairSpin, Section, scaling
+from convviz.ui.widgets.fields import ComboBox, PairSpin, Section, scaling
 
 PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
 
@@ -226,7 +226,7 @@ class Controls(QScrollArea):
         return section
 
     def _combo(self, name: str, tooltip: str) -> QComboBox:
-        combo = QComboBox()
+        combo = ComboBox()
         combo.setAccessibleName(name)
         combo.setToolTip(tooltip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -332,10 +332,9 @@ class Controls(QScrollArea):
         limits: Range = getattr(lab.ranges(self._state, axis), name)
         at_least = self._values(name)[axis] == limits.least and limits.below in {"half_kernel", "fit", "size"}
         reason = self._reason(limits.below if at_least else limits.above, axis)
+        values = str(limits.least) if limits.least == limits.most else f"{limits.least}–{limits.most}"
         self._note_label.setText(
-            self.tr("{name} {least}–{most}: {reason}").format(
-                name=names[name], least=limits.least, most=limits.most, reason=reason
-            )
+            self.tr("{name} {values}: {reason}").format(name=names[name], values=values, reason=reason)
         )
 
     def _noted_axis(self, name: str) -> int:
@@ -361,7 +360,7 @@ class Controls(QScrollArea):
             case "circular":
                 return self.tr("going round repeats the input once at most, n = {n}.").format(n=n)
             case "same":
-                return self.tr('padding "same" needs stride 1.')
+                return self.tr("padding “same” needs stride 1.")
             case "no_dilation":
                 return self.tr("average pooling has no dilation.")
             case _:
@@ -453,8 +452,8 @@ class Controls(QScrollArea):
             rows, cols = self._model.snapshot.rows, self._model.snapshot.cols
             padding = (rows.pad_before or 1, cols.pad_before or 1)
             state = lab.legal(replace(state, same=False, padding=padding))
+        self._noted = "stride" if state.stride != self._state.stride else "padding"
         self._change(state, self.tr("Padding"))
-        self._note("padding")
 
     def _on_mode(self, index: int) -> None:
         mode: PaddingMode = self._mode.itemData(index)
@@ -475,6 +474,12 @@ class Controls(QScrollArea):
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
         right = self.viewport().width() - 1
         painter.drawLine(right, 0, right, self.viewport().height())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Tell the page when the panel needs another width."""
+        if watched is self._panel and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def _rescale(self) -> None:
         unit = theme.unit()

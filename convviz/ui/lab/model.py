@@ -192,14 +192,14 @@ class LabModel(QObject):
 
     def _show(self, snapshot: Snapshot) -> None:
         row, col = self.position
-        self.snapshot, state = snapshot, snapshot.state
+        before, self.snapshot, state = self.state, snapshot, snapshot.state
         height, width = self.snapshot.output_size
         self._position = min(row, height - 1) * width + min(col, width - 1)
         if self._channel >= state.channels:
             self._channel = 0
         self._pinned = self._inside(self._pinned)
         self._hovered = None
-        if self._probed and not (self._probed[0] < state.size[0] and self._probed[1] < state.size[1]):
+        if state.size != before.size or state.operation != before.operation or state.source.kind != before.source.kind:
             self._probed = None
         self.state_changed.emit()
 
@@ -231,6 +231,10 @@ class LabModel(QObject):
         """Move the window to an output cell."""
         self.go_to(row * self.snapshot.output_size[1] + col)
 
+    def is_computed(self, cell: Cell) -> bool:
+        """Whether an output cell is shown: the window has reached it, or all are."""
+        return self._show_all or cell[0] * self.snapshot.output_size[1] + cell[1] <= self._position
+
     def explain(self, cell: Cell) -> Explanation:
         """Take one output cell apart: the only channel of a convolution, the chosen channel of a pooling."""
         channel = self.channel if self.state.is_pooling else 0
@@ -257,6 +261,13 @@ class LabModel(QObject):
     def hovered(self) -> Cell | None:
         """The output cell under the pointer."""
         return self._hovered
+
+    @property
+    def compared(self) -> Cell:
+        """The output cell shown beside the pinned one: that under the pointer, else the position."""
+        if self._pinned is not None and self._hovered is not None:
+            return self._hovered
+        return self.position
 
     @property
     def probed(self) -> Cell | None:
@@ -286,6 +297,8 @@ class LabModel(QObject):
     def hover(self, cell: Cell | None) -> None:
         """Say which output cell is under the pointer."""
         cell = self._inside(cell)
+        if cell is not None and not self.is_computed(cell):
+            cell = None
         if cell != self._hovered:
             self._hovered = cell
             if self._pinned is not None:

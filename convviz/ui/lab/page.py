@@ -195,8 +195,7 @@ class LabPage(QWidget):
         self.transport.show_position(model.index, model.snapshot.num_positions)
         cells = [model.position]
         if model.pinned is not None:
-            other = model.hovered or model.position
-            cells = [model.pinned, other]
+            cells = [model.pinned, model.compared]
         sees = ""
         if model.shows_receptive_field:
             sees = receptive_field_text(
@@ -225,6 +224,10 @@ class LabPage(QWidget):
             row, col = model.probed
             if not rows or not cols:
                 return self.tr("Input ({row}, {col}) is read by no window.").format(row=row, col=col)
+            if len(rows) == len(cols) == 1:
+                return self.tr("Input ({row}, {col}) is read by one output cell: ({out_row}, {out_col}).").format(
+                    row=row, col=col, out_row=rows[0], out_col=cols[0]
+                )
             return self.tr("Input ({row}, {col}) is read by {count} output cells: rows {rows}, columns {cols}.").format(
                 row=row, col=col, count=len(rows) * len(cols), rows=span_text(rows), cols=span_text(cols)
             )
@@ -244,6 +247,8 @@ class LabPage(QWidget):
         where = f"{names[grid]} ({row}, {col})".replace("-", "−")
         if not content.is_real(row, col):
             where += " · " + self.tr("padding")
+        if grid is self.canvas.output.grid and not model.is_computed(cell):
+            return f"{where} · " + self.tr("not computed yet")
         if content.picture is not None:
             source = model.snapshot.padded if grid is self.canvas.input.grid else model.snapshot.output
             parts = [
@@ -459,6 +464,8 @@ class LabPage(QWidget):
     def _on_picture(self, picture: _Picture) -> None:
         source = lab.Source("picture", picture=picture.data, path=picture.path, is_brightness=True)
         self.model.choose_channel(0, colour=picture.values.shape[0] == 3)
+        if self.model.state.source.kind != "picture":
+            self.model.show_all(True)  # stepping through a picture fills it in too slowly to be seen
         self.model.change(lab.with_input(self.model.state, picture.values, source), self.tr("Picture"))
 
     @Slot(object)
@@ -495,7 +502,6 @@ class LabPage(QWidget):
         visible = on if on is not None else not narrow
         self.controls.setVisible(visible)
         self._content.setVisible(not (narrow and visible))
-        self.controls.setSizePolicy(self.controls.sizePolicy())
         self.controls.setFixedWidth(self.width() if narrow and visible else self.controls.sizeHint().width())
 
     @property
@@ -523,8 +529,16 @@ class LabPage(QWidget):
             strip = 0.27 * units if units >= SHORT_UNITS else LINE_UNITS
             self._splitter.setSizes([round(100 * (units - strip)), round(100 * strip)])
 
+    def event(self, event: QEvent) -> bool:
+        """Give the controls the width that they ask for."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.show_controls(self._controls_wanted)
+        return super().event(event)
+
     def changeEvent(self, event: QEvent) -> None:
-        """Follow the font."""
+        """Follow font and palette."""
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "transport"):
+            theme.mute(self._readout)
         if event.type() == QEvent.Type.FontChange and hasattr(self, "transport"):
             self._rescale()
             self.show_controls(self._controls_wanted)

@@ -281,17 +281,19 @@ class DotProductStrip(QWidget):
         head = QRectF(box.left(), box.top(), box.width(), line)
         used = self._write(painter, head, title, self._font(bold=True), self._ink)
         reads = self._reads(explanation)
+        rest = head.adjusted(used + 3 * unit, 0, 0, 0)
         if self._sees and not compact:
             sees_font = self._font(0.9, bold=True)
-            needed = used + 3 * unit + theme.text_width(sees_font, self._sees)
-            if needed + theme.text_width(self._font(0.9), reads) + 3 * unit > box.width():
+            needed = theme.text_width(sees_font, self._sees)
+            if needed + 3 * unit + theme.text_width(self._font(0.9), reads) > rest.width():
                 reads = ""  # the receptive field says the same, less the padding
-            self._write(painter, head.adjusted(used + 2 * unit, 0, 0, 0), self._sees, sees_font, colors.receptive_field)
+            self._write(painter, rest, self._sees, sees_font, colors.receptive_field)
+            rest = rest.adjusted(needed + 3 * unit, 0, 0, 0)
         if compact:
             self._write(painter, head.translated(0, 0.9 * line), reads, self._font(0.9), colors.muted)
             body = box.adjusted(0, 1.9 * line, 0, 0)
         else:
-            self._write(painter, head, reads, self._font(0.9), colors.muted, right=True)
+            self._write(painter, rest, reads, self._font(0.9), colors.muted)
             body = box.adjusted(0, line, 0, 0)
         if isinstance(explanation, ConvExplanation):
             self._paint_convolution(painter, body, explanation, compact)
@@ -303,6 +305,14 @@ class DotProductStrip(QWidget):
         colors, explanation = self._colors, self._explanations[-1]
         half = box.height() / 2
         ink = self._ink
+        if len(self._explanations) > 1:
+            for k, item in enumerate(self._explanations):
+                name = self._title(item) + (" · " + self.tr("pinned") if k == 0 else "")
+                row = QRectF(box.left(), box.top() + k * half, box.width(), half)
+                used = self._write(painter, row, name, self._font(bold=True), ink)
+                row.setLeft(row.left() + used + 2 * self._unit)
+                self._write(painter, row, self._outcome(item), self._font(1.2, bold=True), colors.window_text)
+            return
         upper = QRectF(box.left(), box.top(), box.width(), half)
         used = self._write(painter, upper, self._title(explanation), self._font(bold=True), ink)
         rest = upper.adjusted(used + 2 * self._unit, 0, 0, 0)
@@ -372,9 +382,9 @@ class DotProductStrip(QWidget):
             rows[0][0] = f"{CHANNEL_NAMES[k]}: {rows[0][0]}"
         with_angle = rest.width() > 50 * unit
         text_box = rest.adjusted(0, 0, -30 * unit if with_angle else 0, 0)
-        used = self._paint_result(painter, text_box, (rows, separator), pieces)
+        self._paint_result(painter, text_box, (rows, separator), pieces)
         if with_angle:
-            left = min(rest.right() - 28 * unit, max(rest.left() + used + 4 * unit, rest.left() + 30 * unit))
+            left = min(rest.right() - 28 * unit, rest.left() + 42 * unit)
             self._paint_angle(painter, QRectF(left, rest.top(), 28 * unit, rest.height()), explanation)
 
     def _convolution_pieces(self, explanation: ConvExplanation, compact: bool) -> Pieces:
@@ -404,13 +414,20 @@ class DotProductStrip(QWidget):
         if isinstance(explanation, MaxExplanation):
             sign, marked = "max", list(explanation.ties)
             line += [(format_number(explanation.result), "result"), ("  " + self._winner_text(explanation), "plain")]
-            rows[0][0], rows[-1][-1] = f"max({rows[0][0]}", f"{rows[-1][-1]})"
+            rows[0][0] = "max(" + rows[0][0]
+            rows[-1][-1] += ")"
         elif isinstance(explanation, AvgExplanation):
             sign = self.tr("mean")
             quotient = f"{format_number(explanation.total)} / {explanation.divisor} = "
             line += [(quotient, "plain"), (format_number(explanation.result), "result")]
+            outside = explanation.counted.size - int(explanation.counted.sum())
+            if outside:
+                line.append(("  " + self.tr("{count} taps outside do not count").format(count=outside), "plain"))
+            if sum(map(len, rows)) > 1:
+                rows[0][0] = "(" + rows[0][0]
+                rows[-1][-1] += ")"
             if rows:
-                rows[0][0], rows[-1][-1] = f"({rows[0][0]}", f"{rows[-1][-1]}) / {explanation.divisor}"
+                rows[-1][-1] += f" / {explanation.divisor}"
         top = body.top() + 0.25 * unit
         tile = Tile(values, self._levels.input, self._levels.grey, explanation.is_padding, marked)
         x = self._paint_tile(painter, QPointF(body.left(), top), cell, tile)
@@ -474,12 +491,17 @@ class DotProductStrip(QWidget):
         self, painter: QPainter, corner: QPointF, cell: float, tile: Tile, inks: list[list[QColor]]
     ) -> None:
         """Write the numbers of a small grid in one size, or none where the longest would be too small to read."""
-        texts = [[format_number(value, 3) for value in row] for row in tile.values.tolist()]
-        font = self._font()
-        font.setPixelSize(max(6, int(0.42 * cell)))
-        widest = max(theme.text_width(font, text) for row in texts for text in row)
-        fitting = font.pixelSize() * min(1.0, 0.88 * cell / max(1.0, widest))
-        if cell >= 2 * self._unit and fitting >= 0.75 * self._unit:
+        if cell < 2 * self._unit:
+            return
+        for digits in (4, 3):
+            texts = [[format_number(value, digits) for value in row] for row in tile.values.tolist()]
+            font = self._font()
+            font.setPixelSize(max(6, int(0.42 * cell)))
+            widest = max(theme.text_width(font, text) for row in texts for text in row)
+            fitting = font.pixelSize() * min(1.0, 0.92 * cell / max(1.0, widest))
+            if fitting >= self._unit:
+                break
+        if fitting >= 0.75 * self._unit:
             font.setPixelSize(max(6, int(fitting)))
             draw_table(painter, corner, cell, texts, inks, font)
 
@@ -550,7 +572,7 @@ class DotProductStrip(QWidget):
             self._write(painter, line, self.tr("no angle: one of them is all zeros"), small, muted)
             return
         lengths = (explanation.value_norm, explanation.weight_norm, explanation.cosine)
-        text = " × ".join(format_number(value) for value in lengths) + f" = {format_number(explanation.total)}"
+        text = " × ".join(format_number(value, 5) for value in lengths) + f" ≈ {format_number(explanation.total)}"
         ink = self._ink
         self._write(painter, line, text, self._font(0.95, bold=True), ink)
         room = box.bottom() - line.bottom() - 0.5 * unit
@@ -570,4 +592,4 @@ class DotProductStrip(QWidget):
         square = QRectF(origin.x() - arc, origin.y() - arc, 2 * arc, 2 * arc)
         painter.drawArc(square, 0, round(math.degrees(theta) * 16))
         label = QRectF(origin.x() + ray + unit, origin.y() - 2.4 * unit, 14 * unit, 2.4 * unit)
-        self._write(painter, label, f"θ = {format_number(math.degrees(theta), 3)}°", self._font(0.95), colors.muted)
+        self._write(painter, label, f"θ = {format_number(math.degrees(theta))}°", self._font(0.95), colors.muted)

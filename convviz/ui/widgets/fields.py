@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
+    QComboBox,
     QDoubleSpinBox,
     QFrame,
     QGridLayout,
@@ -117,6 +118,20 @@ def scaling(spin: Spin) -> Spin:
     return spin
 
 
+class ComboBox(QComboBox):
+    """A combo box that follows the font both ways: Qt's own keeps the least size of its largest font."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the size hint, which does follow the font."""
+        return self.sizeHint()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Ask for another size."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self.updateGeometry()
+
+
 class PairSpin(QWidget):
     """A number for the rows × a number for the columns, linked so that both change together, or apart."""
 
@@ -125,6 +140,7 @@ class PairSpin(QWidget):
 
     def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setToolTip(tooltip)
         self.ratio = 1.0  # columns for each row while linked
         self._rows = scaling(QSpinBox(self))
         self._cols = scaling(QSpinBox(self))

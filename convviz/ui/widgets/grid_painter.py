@@ -19,7 +19,7 @@ from convviz.ui.widgets.numerals import draw_table
 DIGITS_FROM_PX = 28
 LINES_FROM_PX = 6
 SMOOTH_BELOW_PX = 1.0
-CAPTIONS_FROM_PX = 40
+CAPTIONS_FROM_PX = 34
 LEAST_MARK_PX = 6
 
 LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
@@ -150,6 +150,14 @@ class GridPainter:
             y = self.geometry.corner.y() + row * self.geometry.cell
             painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
 
+    @property
+    def digit_size(self) -> tuple[int, int] | None:
+        """The size of the digits in px and how many a number may have; None where there are none."""
+        if self.geometry.cell < DIGITS_FROM_PX or self.content.picture is not None:
+            return None
+        font, digits = self._digit_font
+        return font.pixelSize(), digits
+
     def _paint_digits(self, painter: QPainter, cells: QRect, shown: int | None) -> None:
         font, digits = self._digit_font
         (top, left), width = self.content.origin, self.content.values.shape[1]
@@ -203,15 +211,15 @@ class GridPainter:
             s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if s * self.geometry.cell >= widest or s == 1000
         )
         for col in range(cells.left(), cells.right() + 1):
-            if (col + left) % step == 0:
-                x = self.geometry.corner.x() + (col + 0.5) * self.geometry.cell
+            x = self.geometry.corner.x() + (col + 0.5) * self.geometry.cell
+            if (col + left) % step == 0 and area.left() <= x <= area.right():
                 box = QRectF(x - widest, area.top() - 2 * unit, 2 * widest, 2 * unit - 3)
                 painter.drawText(
                     box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, _index_text(col + left)
                 )
         for row in range(cells.top(), cells.bottom() + 1):
-            if (row + top) % step == 0:
-                y = self.geometry.corner.y() + (row + 0.5) * self.geometry.cell
+            y = self.geometry.corner.y() + (row + 0.5) * self.geometry.cell
+            if (row + top) % step == 0 and area.top() <= y <= area.bottom():
                 box = QRectF(0, y - unit, area.left() - 0.5 * unit, 2 * unit)
                 painter.drawText(
                     box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _index_text(row + top)
@@ -297,12 +305,8 @@ class GridPainter:
         color, unit = self._mark_color(mark.role), theme.unit()
         box = self.mark_rect(mark)
         line = max(2.0, 0.375 * unit) if mark.role is not Role.READER else max(1.5, 0.25 * unit)
-        if mark.role in {Role.RECEPTIVE_FIELD, Role.READER}:
-            tint = QColor(color)
-            tint.setAlpha(46)
-            for row in mark.rows if mark.has_gaps else mark.rows[:1]:
-                for col in mark.cols if mark.has_gaps else mark.cols[:1]:
-                    painter.fillRect(self.geometry.cell_rect(row, col) if mark.has_gaps else box, tint)
+        if mark.role is Role.RECEPTIVE_FIELD:
+            box.adjust(-line, -line, line, line)  # outside the window's frame
         halo = QColor(self._colors.surface)
         halo.setAlpha(200)
         _outline(painter, box, line + 2, halo)

@@ -47,6 +47,7 @@ class NumberGrid(QWidget):
     """Shows a :class:`GridContent`, marks on it, and lets cells be chosen, edited and painted."""
 
     cell_clicked = Signal(int, int)
+    cursor_released = Signal()
     cell_hovered = Signal(object)  # (row, col), or None when the pointer left
     value_entered = Signal(int, int, float)
     cells_painted = Signal(object)  # list of (row, col)
@@ -96,8 +97,9 @@ class NumberGrid(QWidget):
         if content.looks_like(before):
             changed = np.flatnonzero(before.values != content.values)
             self._index = display.to_index(content.values, content.level)
+            digits = self._painter.digit_size if self._layer is not None else None
             self._kept_painter = None
-            if len(changed) > FEW_CELLS:
+            if len(changed) > FEW_CELLS or (self._layer is not None and self._painter.digit_size != digits):
                 self._invalidate()
             elif len(changed):
                 rows, cols = np.divmod(changed, content.values.shape[1])
@@ -243,6 +245,7 @@ class NumberGrid(QWidget):
             self._geometry = fresh
             self._kept_painter = None
             self._invalidate()
+            self._place_editor()
             self.view_changed.emit()
 
     def _invalidate(self) -> None:
@@ -303,6 +306,8 @@ class NumberGrid(QWidget):
         """Repaint in the new palette or font."""
         if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange}:
             self._close_editor()
+            self._kept_painter = None
+            self._invalidate()
             self._lay_out()
             self.updateGeometry()
         super().changeEvent(event)
@@ -329,7 +334,7 @@ class NumberGrid(QWidget):
 
     @staticmethod
     def _starts_number(text: str) -> bool:
-        return len(text) == 1 and text in "0123456789-−.,"
+        return len(text) == 1 and text in "0123456789-−+.,nNiI"  # "nan" and "inf" are refused with a message
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Move the cell cursor, nudge or edit its cell."""
@@ -345,6 +350,7 @@ class NumberGrid(QWidget):
                 self._choose(row + down, col + right)
         elif event.key() == Qt.Key.Key_Escape:
             self.set_cursor_cell(None)
+            self.cursor_released.emit()
             self.clearFocus()
         elif event.key() in {Qt.Key.Key_Delete, Qt.Key.Key_Backspace}:
             self.value_entered.emit(row, col, 0.0)
@@ -448,15 +454,6 @@ class NumberGrid(QWidget):
         editor = QLineEdit(self)
         editor.setAccessibleName(self.tr("Value of row {row}, column {col}").format(row=row, col=col))
         editor.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        box = self._geometry.cell_rect(row, col)
-        size = QSize(
-            max(round(box.width()), round(9 * theme.unit())), max(round(box.height()), round(4 * theme.unit()))
-        )
-        place = QRect(QPoint(0, 0), size)
-        place.moveCenter(box.center().toPoint())
-        place.moveLeft(min(max(0, place.left()), max(0, self.width() - size.width())))
-        place.moveTop(min(max(0, place.top()), max(0, self.height() - size.height())))
-        editor.setGeometry(place)
         editor.setText(
             text if text is not None else repr(float(self._content.values[row - top, col - left])).removesuffix(".0")
         )
@@ -464,8 +461,24 @@ class NumberGrid(QWidget):
             editor.selectAll()
         editor.installEventFilter(self)
         self._editor = editor
+        self._place_editor()
         editor.show()
         editor.setFocus()
+
+    def _place_editor(self) -> None:
+        """Lay the editor over its cell, in the size of the cell's digits."""
+        if self._editor is None:
+            return
+        unit, box = theme.unit(), self._geometry.cell_rect(*self._edited)
+        size = QSize(max(round(box.width()), round(9 * unit)), max(round(box.height()), round(4 * unit)))
+        place = QRect(QPoint(0, 0), size)
+        place.moveCenter(box.center().toPoint())
+        place.moveLeft(min(max(0, place.left()), max(0, self.width() - size.width())))
+        place.moveTop(min(max(0, place.top()), max(0, self.height() - size.height())))
+        font = theme.font()
+        font.setPixelSize(max(font.pixelSize(), (self._painter.digit_size or (0, 0))[0]))
+        self._editor.setFont(font)
+        self._editor.setGeometry(place)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let Return and Tab commit the number and move on; let Escape or a lost focus leave the cell as it was."""

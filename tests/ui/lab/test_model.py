@@ -201,8 +201,13 @@ def test_pin_and_hover(qtbot: QtBot, model: LabModel) -> None:
         model.hover((1, 1))
     model.pin((3, 3))
     assert model.pinned == (3, 3)
+    with qtbot.assertNotEmitted(model.view_changed):
+        model.hover((2, 2))  # not computed yet: nothing is given away
+    assert model.compared == model.position
+    model.show_all(True)
     with qtbot.waitSignal(model.view_changed):
         model.hover((2, 2))
+    assert model.compared == (2, 2)
     model.pin((9, 9))
     assert model.pinned is None
     model.pin((3, 3))

@@ -138,3 +138,10 @@ def test_every_explanation_can_be_painted_at_every_size(strip: DotProductStrip, 
 )
 def test_spans_in_words(indices: list[int], text: str) -> None:
     assert span_text(indices) == text
+
+
+def test_a_mean_of_one_cell_and_of_a_window_past_the_edge_is_told_exactly(strip: DotProductStrip) -> None:
+    layer = AvgPool2d(2, stride=2, ceil_mode=True)
+    x = np.arange(9.0).reshape(1, 3, 3)
+    assert describe(strip, layer, x, (0, 1, 1)).endswith(" 8 = 8 / 1 = 8")
+    assert describe(strip, layer, x, (0, 0, 0)).endswith(" 0 + 1 + 3 + 4 = 8 / 4 = 2")
