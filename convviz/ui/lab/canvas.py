@@ -81,7 +81,8 @@ class GridPanel(QWidget):
     @property
     def text_width(self) -> int:
         """The width that the texts need, px."""
-        return max(self._title.sizeHint().width(), self._subtitle.sizeHint().width()) + round(self.grid.frame.left())
+        texts = max(self._title.sizeHint().width(), self._subtitle.sizeHint().width())
+        return round(self.grid.frame.left() + max(texts, self.grid.legend_width))
 
     def arrange(self, box: QRect, header_height: int) -> None:
         """Take a place on the canvas, with the grid below ``header_height`` px of text."""
@@ -220,7 +221,6 @@ class Canvas(QWidget):
             if state.flip:
                 values = values[::-1, ::-1].copy()
                 subtitle = self.tr("turned by 180°") + " · " + subtitle
-                self.kernel.grid.editable = False
         else:
             explanation = self._model.explain(self._model.compared)
             values = np.asarray(explanation.values[0], dtype=np.float64)

@@ -37,6 +37,7 @@ PARAMETERS = ("kernel_size", "stride", "padding", "dilation")
 class Controls(QScrollArea):
     """The panel at the left of the Lab."""
 
+    noted = Signal(str)
     fill_requested = Signal(float)
     random_requested = Signal()
     picture_size_requested = Signal(int, int)
@@ -46,7 +47,6 @@ class Controls(QScrollArea):
         super().__init__(parent)
         self._model = model
         self._noted = "kernel_size"
-        self._open = actions["open"]
         self._panel = QWidget(self)
         self._column = QVBoxLayout(self._panel)
         self._column.addWidget(self._make_operation(actions))
@@ -92,7 +92,7 @@ class Controls(QScrollArea):
         section.add_row(self.tr("Grid"), self._input_kind)
         self._size = PairSpin(self.tr("Input size"), self.tr("Rows × columns of the input, up to 512 × 512."))
         self._size.changed.connect(self._on_size)
-        self._size.focused.connect(lambda: self._note("size"))
+        self._size.focused.connect(lambda: self._say("size"))
         section.add_row(self.tr("Size"), self._size)
         self._channels = Choices(
             (
@@ -178,7 +178,7 @@ class Controls(QScrollArea):
             text, tooltip = texts[name]
             pair = self._pairs[name] = PairSpin(text, tooltip)
             pair.changed.connect(lambda rows, cols, name=name: self._on_pair(name, rows, cols))
-            pair.focused.connect(lambda name=name: self._note(name))
+            pair.focused.connect(lambda name=name: self._say(name))
             section.add_row(text, pair)
         self._padding_kind = Choices(
             (
@@ -229,6 +229,7 @@ class Controls(QScrollArea):
         combo = ComboBox()
         combo.setAccessibleName(name)
         combo.setToolTip(tooltip)
+        combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)
         return combo
@@ -282,7 +283,8 @@ class Controls(QScrollArea):
         """Show the model's state in every control."""
         state = self._state
         self._input_kind.setCurrentIndex(self._input_kind.findData(state.source.kind))
-        _enable_item(self._input_kind, "custom", state.source.kind == "custom")
+        for kind in ("custom", "picture"):
+            _enable_item(self._input_kind, kind, state.source.kind == kind)
         both = lab.ranges(state, 0), lab.ranges(state, 1)
         self._size.ratio = state.size[1] / state.size[0] if state.source.kind == "picture" else 1.0
         self._size.show_values(state.size, _bounds(both[0].size, both[1].size))
@@ -337,6 +339,11 @@ class Controls(QScrollArea):
             self.tr("{name} {values}: {reason}").format(name=names[name], values=values, reason=reason)
         )
 
+    def _say(self, name: str) -> None:
+        """Note a parameter's range, and say it where it is seen without scrolling."""
+        self._note(name)
+        self.noted.emit(self._note_label.text())
+
     def _noted_axis(self, name: str) -> int:
         """Return the axis whose range is said: the columns while their box has the focus, else the rows."""
         pair = self._size if name == "size" else self._pairs[name]
@@ -378,10 +385,7 @@ class Controls(QScrollArea):
     def _on_input_kind(self, index: int) -> None:
         kind = self._input_kind.itemData(index)
         state = self._state
-        if kind == "picture":
-            self._input_kind.setCurrentIndex(self._input_kind.findData(state.source.kind))
-            self._open.trigger()
-        elif kind in INPUTS:
+        if kind in INPUTS:
             size = (min(state.size[0], 64), min(state.size[1], 64)) if state.source.kind == "picture" else state.size
             self._change(lab.with_made_input(state, kind, size, state.source.seed, state.channels), self.tr("Input"))
 
@@ -390,7 +394,7 @@ class Controls(QScrollArea):
             self.picture_size_requested.emit(rows, cols)
         else:
             self._change(lab.with_input_size(self._state, (rows, cols)), self.tr("Size"), key="size")
-        self._note("size")
+        self._say("size")
 
     def _on_channels(self, channels: str) -> None:
         state = self._state
@@ -409,6 +413,8 @@ class Controls(QScrollArea):
 
     def _on_seed(self, seed: int) -> None:
         state = self._state
+        if state.source.kind not in INPUTS:
+            return  # typed, but another input was chosen before it was entered
         self._change(
             lab.with_made_input(state, state.source.kind, state.size, seed, state.channels), self.tr("Seed"), "seed"
         )
@@ -440,7 +446,7 @@ class Controls(QScrollArea):
             changed: dict[str, Any] = {name: (rows, cols)}
             state = replace(state, **changed)
         self._change(state, self._pairs[name].spin(0).accessibleName(), key=name)
-        self._note(name)
+        self._say(name)
 
     def _on_padding_kind(self, kind: str) -> None:
         state = self._state

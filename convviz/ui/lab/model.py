@@ -174,20 +174,25 @@ class LabModel(QObject):
         snapshot = take_snapshot(state, self.snapshot)  # what does not fit fails here, not inside the undo stack
         self.undo_stack.push(_Change(self, text, snapshot, key))
 
-    def edit_input(self, cells: list[Cell], value: float, text: str, key: Hashable = None) -> None:
-        """Give input cells of the chosen channel a value; in a colour picture, all channels."""
+    def edit_input(self, cells: list[Cell], value: float, text: str, key: Hashable = None, nudge: bool = False) -> None:
+        """Give input cells of the chosen channel (in a colour picture, of all) a value, or ``nudge`` them by it."""
         values = self.state.input.copy()
         channels = slice(None) if self.shows_colour else self.channel
         for row, col in cells:
-            values[channels, row, col] = value
+            values[channels, row, col] = values[channels, row, col] + value if nudge else value
+        if np.array_equal(values, self.state.input):
+            return
         source = replace(self.state.source, kind="custom", picture=b"", path="")
         self.change(replace(self.state, input=values, source=source), text, key)
 
-    def edit_kernel(self, cells: list[Cell], value: float, text: str, key: Hashable = None) -> None:
-        """Give cells of the kernel's slice for the chosen channel a value (as stored, not flipped)."""
+    def edit_kernel(
+        self, cells: list[Cell], value: float, text: str, key: Hashable = None, nudge: bool = False
+    ) -> None:
+        """Give cells of the kernel's slice for the chosen channel (as shown) a value, or ``nudge`` them by it."""
         weight = self.state.weight.copy()
         for row, col in cells:
-            weight[0, self.channel, row, col] = value
+            shown = weight[0, self.channel, ::-1, ::-1] if self.state.flip else weight[0, self.channel]
+            shown[row, col] = shown[row, col] + value if nudge else value
         self.change(lab.with_weight(self.state, weight), text, key)
 
     def _show(self, snapshot: Snapshot) -> None:

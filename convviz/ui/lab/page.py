@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, QSize, Qt, Slot
@@ -54,11 +55,15 @@ class LabPage(QWidget):
         self.actions_by_name = make_actions(LAB_ACTIONS, self)
         self.player = Player(self)
         self._pictures = JobRunner(self)
+        self._stroke = 0
+        self._controls_wanted: bool | None = None
         self._make_widgets()
         self._connect()
         self.setAcceptDrops(True)
         self._rescale()
         view = stored.view_from_json(settings.lab_view)
+        self.model.go_to(view.position)
+        self._controls_wanted = view.controls
         self.model.show_all(view.shows_all)
         self.model.show_receptive_field(view.shows_receptive_field)
         self._on_speed(view.speed)
@@ -106,7 +111,6 @@ class LabPage(QWidget):
         row.setSpacing(0)
         row.addWidget(self.controls)
         row.addWidget(self._content, 1)
-        self._controls_wanted: bool | None = None
 
     def _connect(self) -> None:
         model, act = self.model, self.actions_by_name
@@ -140,6 +144,10 @@ class LabPage(QWidget):
         act["fit"].triggered.connect(self._fit)
         model.undo_stack.canUndoChanged.connect(act["undo"].setEnabled)
         model.undo_stack.canRedoChanged.connect(act["redo"].setEnabled)
+        self._grid_in_use = self.canvas.input.grid
+        for panel in (self.canvas.input, self.canvas.kernel, self.canvas.output):
+            panel.grid.entered.connect(partial(self._use_grid, panel.grid))
+        self.controls.noted.connect(self._readout.setText)
         act["undo"].setEnabled(False)
         act["redo"].setEnabled(False)
         self.controls.fill_requested.connect(self._on_fill)
@@ -149,25 +157,21 @@ class LabPage(QWidget):
         self._pictures.succeeded.connect(self._on_picture)
         self._pictures.failed.connect(self._on_picture_failed)
         self._pictures.busy_changed.connect(self._on_busy)
-        self._connect_grid(self.canvas.input.grid, self.model.edit_input, lambda: self.model.state.input)
-        self._connect_grid(self.canvas.kernel.grid, self.model.edit_kernel, lambda: self.model.state.weight[0])
+        self._connect_grid(self.canvas.input.grid, self.model.edit_input)
+        self._connect_grid(self.canvas.kernel.grid, self.model.edit_kernel)
         for panel in (self.canvas.input, self.canvas.kernel, self.canvas.output):
             panel.grid.cell_hovered.connect(partial(self._on_hovered, panel.grid))
 
-    def _connect_grid(self, grid: NumberGrid, edit: Any, values: Any) -> None:
-        def stored(row: int, col: int) -> float:
-            return float(values()[self.model.channel, row, col])
-
+    def _connect_grid(self, grid: NumberGrid, edit: Callable[..., None]) -> None:
         def enter(row: int, col: int, value: float) -> None:
             edit([(row, col)], value, self.tr("Edit a cell"))
 
         def nudge(row: int, col: int, amount: float) -> None:
-            edit([(row, col)], stored(row, col) + amount, self.tr("Nudge a cell"), ("nudge", id(grid), row, col))
+            edit([(row, col)], amount, self.tr("Nudge a cell"), ("nudge", id(grid), row, col), nudge=True)
 
         def paint(cells: list[Cell]) -> None:
             edit(cells, self.controls.brush, self.tr("Paint"), ("paint", id(grid), self._stroke))
 
-        self._stroke = 0
         grid.value_entered.connect(enter)
         grid.nudged.connect(nudge)
         grid.cells_painted.connect(paint)
@@ -260,8 +264,7 @@ class LabPage(QWidget):
 
     @Slot(bool)
     def _on_busy(self, busy: bool) -> None:
-        if busy:
-            self._readout.setText(self.tr("Reading the picture…"))
+        self._readout.setText(self.tr("Reading the picture…") if busy else self._readout_text(None, None))
 
     def _on_hovered(self, grid: NumberGrid, cell: Cell | None) -> None:
         self._readout.setText(self._readout_text(grid, cell))
@@ -312,11 +315,11 @@ class LabPage(QWidget):
         self.info_bar.show_message(message + " " + self.tr("The grid is as it was."))
 
     def _active_grid(self) -> NumberGrid:
-        focus = QGuiApplication.focusObject()
-        for panel in (self.canvas.kernel, self.canvas.output):
-            if focus is panel.grid:
-                return panel.grid
-        return self.canvas.input.grid
+        """Return the grid that had the keyboard last."""
+        return self._grid_in_use
+
+    def _use_grid(self, grid: NumberGrid) -> None:
+        self._grid_in_use = grid
 
     def _fit(self) -> None:
         for panel in (self.canvas.input, self.canvas.kernel, self.canvas.output):
@@ -371,8 +374,8 @@ class LabPage(QWidget):
     def _take(self, data: QMimeData | None) -> None:
         if data is None:
             data = QMimeData()
-        if data.hasUrls() and data.urls()[0].isLocalFile():
-            self.open_picture(Path(data.urls()[0].toLocalFile()))
+        if (urls := data.urls()) and urls[0].isLocalFile():
+            self.open_picture(Path(urls[0].toLocalFile()))
             return
         if data.hasText():
             try:
@@ -409,7 +412,7 @@ class LabPage(QWidget):
             self.model.change(after, self.tr("Paste"))
             return
         values = parse_table(text, (lab.MAX_INPUT, lab.MAX_INPUT))
-        source = lab.Source("custom")
+        source = lab.Source("custom", is_brightness=state.source.is_brightness)
         if values.shape == state.size:
             channels = state.input.copy()
             channels[self.model.channel] = values
@@ -472,6 +475,7 @@ class LabPage(QWidget):
     def _on_picture_failed(self, error: Exception) -> None:
         if not isinstance(error, (PictureError, OSError)):
             raise error
+        self.controls.show_state()
         self._on_rejected(str(error))
 
     @Slot(int, int)
@@ -491,7 +495,9 @@ class LabPage(QWidget):
     def save(self) -> None:
         """Remember state and view for the next start."""
         model = self.model
-        view = stored.LabView(self.player.speed, model.shows_all, model.shows_receptive_field)
+        view = stored.LabView(
+            self.player.speed, model.shows_all, model.shows_receptive_field, model.index, self._controls_wanted
+        )
         self._settings.lab_view = stored.view_to_json(view)
         self._settings.lab_state = stored.to_json(self.model.state)
 

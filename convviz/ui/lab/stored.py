@@ -6,6 +6,7 @@ import base64
 import json
 import zlib
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class LabView:
     speed: float = 2.0  # steps a second
     shows_all: bool = False
     shows_receptive_field: bool = False
+    position: int = 0
+    controls: bool | None = None  # shown, hidden, or shown where there is room
 
 
 def view_to_json(view: LabView) -> str:
@@ -43,8 +46,11 @@ def view_from_json(text: str) -> LabView:
     """Return the stored view, or the first one where the text is damaged."""
     try:
         stored = json.loads(text)
-        return LabView(float(stored["speed"]), bool(stored["shows_all"]), bool(stored["shows_receptive_field"]))
-    except (ValueError, KeyError, TypeError):
+        speed = float(stored["speed"])
+        controls = stored["controls"] if isinstance(stored["controls"], bool) else None
+        switches = bool(stored["shows_all"]), bool(stored["shows_receptive_field"])
+        return LabView(speed if isfinite(speed) else LabView.speed, *switches, int(stored["position"]), controls)
+    except Exception:  # whatever was wrong with it, the first view does
         return LabView()
 
 

@@ -412,7 +412,7 @@ class DotProductStrip(QWidget):
         line = [("= ", "plain")]
         rows, separator = self._terms(explanation)
         if isinstance(explanation, MaxExplanation):
-            sign, marked = "max", list(explanation.ties)
+            sign, marked = self.tr("max"), list(explanation.ties)
             line += [(format_number(explanation.result), "result"), ("  " + self._winner_text(explanation), "plain")]
             rows[0][0] = "max(" + rows[0][0]
             rows[-1][-1] += ")"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from convviz.ui import theme
 from convviz.ui.actions import Action
@@ -166,21 +167,20 @@ class Choices(Segmented):
     def __init__(self, choices: Sequence[tuple[str, str, str]], parent: QWidget | None = None) -> None:
         """Make one button for each ``(id, text, tooltip)``."""
         self._by_id: dict[str, FlatButton] = {}
-        group = QButtonGroup()
         for choice, text, tooltip in choices:
             button = FlatButton(text=text)
             button.setCheckable(True)
             button.setToolTip(tooltip)
-            button.setAccessibleName(tooltip)
-            group.addButton(button)
+            button.setAccessibleName(text)
+            button.clicked.connect(partial(self._on_clicked, choice))
             self._by_id[choice] = button
         super().__init__(tuple(self._by_id.values()), parent)
-        group.setParent(self)
-        group.buttonClicked.connect(self._on_clicked)
 
     def choose(self, choice: str) -> None:
-        """Check one choice without a signal."""
-        self._by_id[choice].setChecked(True)
+        """Check one choice without a signal. Every button stays a stop of the Tab key."""
+        for name, button in self._by_id.items():
+            button.setChecked(name == choice)
 
-    def _on_clicked(self, button: QToolButton) -> None:
-        self.chosen.emit(next(choice for choice, candidate in self._by_id.items() if candidate is button))
+    def _on_clicked(self, choice: str) -> None:
+        self.choose(choice)
+        self.chosen.emit(choice)

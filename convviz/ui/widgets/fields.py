@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -24,6 +24,10 @@ from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton, Kind
 
 Spin = TypeVar("Spin", QSpinBox, QDoubleSpinBox)
+
+
+LEAVE_KEYS = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape})
+"""Keys that end the typing of a number, after which Space and the arrows step again."""
 
 
 class FlatSlider(QSlider):
@@ -64,6 +68,17 @@ class FlatSlider(QSlider):
         painter.setBrush(color)
         painter.drawEllipse(QPointF(x, y), unit, unit)
 
+    def event(self, event: QEvent) -> bool:
+        """Keep the arrow keys, which step the window elsewhere, for the slider that has the focus."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.key() in {Qt.Key.Key_Left, Qt.Key.Key_Right}
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Move the handle to the pointer."""
         if event.button() == Qt.MouseButton.LeftButton:
@@ -101,7 +116,14 @@ class _Arrows(QObject):
         spin.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take the right edge of the box whenever its size changes."""
+        """Keep the arrows at the right edge, leave the wheel to the panel, give the keyboard back after a number."""
+        if event.type() == QEvent.Type.Wheel and not self._spin.hasFocus():
+            event.ignore()
+            return True
+        if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent) and event.key() in LEAVE_KEYS:
+            self._spin.interpretText()
+            self._spin.clearFocus()
+            return True
         if event.type() == QEvent.Type.Resize:
             width, height = round(2.5 * theme.unit()), self._spin.height() // 2
             for k, button in enumerate(self._buttons):
@@ -114,6 +136,7 @@ def scaling(spin: Spin) -> Spin:
     """Give a spin box arrows that grow with the font, and let it report a number only when it is typed completely."""
     spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     spin.setKeyboardTracking(False)
+    spin.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     _Arrows(spin)
     return spin
 
@@ -124,6 +147,13 @@ class ComboBox(QComboBox):
     def minimumSizeHint(self) -> QSize:
         """Return the size hint, which does follow the font."""
         return self.sizeHint()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the panel, unless the box was chosen first."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
 
     def changeEvent(self, event: QEvent) -> None:
         """Ask for another size."""
@@ -152,7 +182,6 @@ class PairSpin(QWidget):
         self._link.setAccessibleName(self.tr("{name}: rows and columns together").format(name=name))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(round(theme.unit() / 2))
         times = QLabel("×", self)
         for spin, axis in ((self._rows, self.tr("rows")), (self._cols, self.tr("columns"))):
             spin.setAlignment(Qt.AlignmentFlag.AlignCenter)

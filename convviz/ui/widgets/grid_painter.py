@@ -238,7 +238,8 @@ class GridPainter:
         if self.content.picture is None:
             low = f"−{level}" if self.content.signed else "0"
             x = self._legend_text(painter, x, y, low, text)
-            bar = QRectF(x, y, 9 * unit, 1.25 * unit)
+            room = bounds.right() - x - theme.text_width(font, level) - 1.5 * unit
+            bar = QRectF(x, y, max(2 * unit, min(9 * unit, room)), 1.25 * unit)
             gradient = QLinearGradient(bar.topLeft(), bar.topRight())
             lut = self._map.lut
             first = 1 if self.content.signed else 128
@@ -250,8 +251,16 @@ class GridPainter:
             painter.drawRect(bar)
             x = self._legend_text(painter, bar.right() + 0.75 * unit, y, level, text) + unit
         for path, label, rising in (
-            (self._padding_path(self.geometry.visible_cells()), _tr("padding"), True),
-            (self._unread_path(self.geometry.visible_cells()), _tr("not read"), False),
+            (
+                self._padding_path(self.geometry.visible_cells()),
+                QCoreApplication.translate("GridPainter", "padding"),
+                True,
+            ),
+            (
+                self._unread_path(self.geometry.visible_cells()),
+                QCoreApplication.translate("GridPainter", "not read"),
+                False,
+            ),
         ):
             if path.isEmpty() or x + 2 * unit + theme.text_width(font, label) > bounds.right():
                 continue
@@ -363,7 +372,3 @@ def connector_pen(palette: QPalette, alpha: int = 255) -> QPen:
 def line_box(line: QLineF) -> QRect:
     """Return the box to paint anew when a line comes or goes."""
     return QRectF(line.p1(), line.p2()).normalized().adjusted(-3, -3, 3, 3).toAlignedRect()
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("GridPainter", text)

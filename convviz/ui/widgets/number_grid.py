@@ -27,7 +27,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QWidget
 
 from convviz.core import display
-from convviz.core.numbers import NumberError, parse_number
+from convviz.core.numbers import NumberError, format_number, parse_number
 from convviz.ui import theme
 from convviz.ui.widgets.grid_content import Cell, GridContent, GridGeometry, Mark
 from convviz.ui.widgets.grid_painter import LINES_FROM_PX, GridPainter, connector_pen
@@ -48,6 +48,7 @@ class NumberGrid(QWidget):
 
     cell_clicked = Signal(int, int)
     cursor_released = Signal()
+    entered = Signal()  # it has the keyboard now
     cell_hovered = Signal(object)  # (row, col), or None when the pointer left
     value_entered = Signal(int, int, float)
     cells_painted = Signal(object)  # list of (row, col)
@@ -58,7 +59,8 @@ class NumberGrid(QWidget):
 
     def __init__(self, editable: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.editable = editable
+        self._editable = editable
+        self._turned = 0  # eighths of a degree of the wheel that have not made a nudge yet
         self._content = GridContent(np.zeros((1, 1)))
         self._index = np.full((1, 1), 128, np.uint8)
         self._shown: int | None = None
@@ -75,11 +77,23 @@ class NumberGrid(QWidget):
         self._editor: QLineEdit | None = None
         self._edited: Cell = (0, 0)
         self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if editable else Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
 
     # ---- content
+
+    @property
+    def editable(self) -> bool:
+        """Whether cells can be chosen and changed."""
+        return self._editable
+
+    @editable.setter
+    def editable(self, on: bool) -> None:
+        self._editable = on
+        if not on:
+            self._close_editor()
+            self.set_cursor_cell(None)
 
     @property
     def content(self) -> GridContent:
@@ -219,6 +233,12 @@ class NumberGrid(QWidget):
         """The room around the cells for row and column numbers and the colour bar, px."""
         unit = theme.unit()
         return QMarginsF(self._ruler_width(), 2.0 * unit, 3.0, 3.5 * unit)
+
+    @property
+    def legend_width(self) -> float:
+        """The least width of the colour bar with its two numbers, px."""
+        level = format_number(self._content.level, 3)
+        return 2 * theme.text_width(theme.font(0.78), "−" + level) + 5 * theme.unit()
 
     def _viewport(self) -> QRectF:
         return QRectF(self.rect()).marginsRemoved(self.frame)
@@ -361,6 +381,7 @@ class NumberGrid(QWidget):
         """Give keyboard users a cell cursor as soon as they arrive."""
         if self.editable and self._cursor is None:
             self.set_cursor_cell((0, 0))
+        self.entered.emit()
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -383,8 +404,8 @@ class NumberGrid(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, paint, scrub or hover."""
         if self._pan_from is not None:
-            self._fitted = False
-            self._move(self._geometry.corner + event.position() - self._pan_from, self._geometry.cell)
+            if not self._fitted:
+                self._move(self._geometry.corner + event.position() - self._pan_from, self._geometry.cell)
             self._pan_from = event.position()
             return
         cell = self._geometry.cell_at(event.position())
@@ -424,8 +445,11 @@ class NumberGrid(QWidget):
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.zoom(1.25**turns, event.position())
         elif self.editable and self._cursor is not None and self._geometry.cell_at(event.position()) == self._cursor:
-            if turns:
-                self.nudged.emit(*self._cursor, 1.0 if turns > 0 else -1.0)
+            self._turned += event.angleDelta().y()
+            nudges = int(self._turned / 120)
+            self._turned -= 120 * nudges
+            if nudges:
+                self.nudged.emit(*self._cursor, float(nudges))
         elif not self._fitted:
             delta = QPointF(event.angleDelta()) / 2
             if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:

@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -15,7 +16,7 @@ from convviz.ui.lab.controls import Controls
 from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.state import LabState
 from convviz.ui.main_window import MainWindow
-from convviz.ui.widgets.buttons import FlatButton
+from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.fields import PairSpin
 from tests.ui.lab.lab_cases import LARGEST_SIDE, states
 
@@ -264,3 +265,37 @@ def test_tab_reaches_every_control(qtbot: QtBot, window: MainWindow) -> None:
         wanted = control.focusProxy() or control
         if wanted.focusPolicy() & Qt.FocusPolicy.TabFocus and control.isVisibleTo(window) and control.isEnabled():
             assert wanted in reached, control.accessibleName()
+
+
+def test_the_wheel_over_the_panel_changes_nothing(qtbot: QtBot, window: MainWindow) -> None:
+    model, controls = window.lab.model, window.lab.controls
+    before = model.state
+    fields = [
+        *controls.findChildren(QComboBox),
+        *controls.findChildren(QSpinBox),
+        *controls.findChildren(QDoubleSpinBox),
+    ]
+    window.lab.setFocus()
+    for field in fields:
+        center = QPointF(field.rect().center())
+        turn = QWheelEvent(
+            center,
+            field.mapToGlobal(center),
+            QPoint(),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(field, turn)
+    assert model.state is before
+
+
+def test_every_choice_is_a_stop_of_the_tab_key(window: MainWindow) -> None:
+    choices = window.lab.controls.findChildren(Choices)
+    assert choices
+    for one in choices:
+        for button in one.buttons:
+            assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
+            assert button.group() is None
