@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from convviz.core.refusal import RefusalError
+
 Grid = NDArray[np.float64]
 
 LARGEST = 1e12
@@ -18,7 +20,7 @@ _ACCEPTED = "Write a number such as 3, −0.5, 2e−3 or 1/3."
 _TABLE_ACCEPTED = "Rows of numbers separated by tabs, semicolons, commas or spaces are accepted."
 
 
-class NumberError(ValueError):
+class NumberError(RefusalError):
     """Text that is not a number or a table of numbers; the message says what was wrong and what is accepted."""
 
 
@@ -57,18 +59,18 @@ def parse_number(text: str) -> float:
     """
     plain = text.strip().replace("−", "-")
     if not plain:
-        raise NumberError(f"The cell is empty. {_ACCEPTED}")
+        raise NumberError("The cell is empty.", _ACCEPTED)
     values = []
     for part in map(str.strip, plain.split("/", 1)):
         if not _NUMBER.fullmatch(part):
-            raise NumberError(f"{_quote(text)} is not a number. {_ACCEPTED}")
+            raise NumberError("{text} is not a number.", _ACCEPTED, text=_quote(text))
         values.append(float(part.replace(",", ".")))
     value, divisor = values if len(values) == 2 else (values[0], 1.0)
     if divisor == 0:
-        raise NumberError(f"{_quote(text)} divides by zero. {_ACCEPTED}")
+        raise NumberError("{text} divides by zero.", _ACCEPTED, text=_quote(text))
     value /= divisor
     if not abs(value) <= LARGEST:
-        raise NumberError(f"{_quote(text)} is too large. Numbers from −1e12 to 1e12 are accepted.")
+        raise NumberError("{text} is too large. Numbers from −1e12 to 1e12 are accepted.", text=_quote(text))
     return value
 
 
@@ -88,7 +90,7 @@ def parse_table(text: str, max_size: tuple[int, int]) -> Grid:
     from 0, as on the rulers), for ragged rows, empty cells, anything not a number, and tables larger than `max_size`.
     """
     if not text.strip():
-        raise NumberError(f"There are no numbers. {_TABLE_ACCEPTED}")
+        raise NumberError("There are no numbers.", _TABLE_ACCEPTED)
     lines = text.rstrip("\r\n ").splitlines()
     separator = next((mark for mark in "\t;," if mark in text), " ")
     if separator == " ":
@@ -96,25 +98,34 @@ def parse_table(text: str, max_size: tuple[int, int]) -> Grid:
     try:
         rows = list(csv.reader((line + "\n" for line in lines), delimiter=separator, skipinitialspace=True))
     except csv.Error:  # a cell longer than csv's limit
-        raise NumberError(f"The text is not a table of numbers. {_TABLE_ACCEPTED}") from None
+        raise NumberError("The text is not a table of numbers.", _TABLE_ACCEPTED) from None
 
     height, width = len(rows), len(rows[0])
     if height > max_size[0] or width > max_size[1]:
         raise NumberError(
-            f"The table is {height}×{width} (rows × columns). Up to {max_size[0]}×{max_size[1]} is accepted."
+            "The table is {rows}×{cols} (rows × columns). Up to {max_rows}×{max_cols} is accepted.",
+            rows=height,
+            cols=width,
+            max_rows=max_size[0],
+            max_cols=max_size[1],
         )
     table = np.empty((height, width))
     for i, row in enumerate(rows):
         if len(row) != width:
             raise NumberError(
-                f"Row {i} (rows count from 0) has length {len(row)}, row 0 has length {width}. "
-                "Rows of one length are accepted."
+                "Row {row} (rows count from 0) has length {length}, row 0 has length {first}. "
+                "Rows of one length are accepted.",
+                row=i,
+                length=len(row),
+                first=width,
             )
         for j, cell in enumerate(row):
             try:
                 table[i, j] = parse_number(cell)
             except NumberError as error:
-                raise NumberError(f"Row {i}, column {j} (both count from 0): {error}") from None
+                raise NumberError(
+                    "Row {row}, column {col} (both count from 0):", *error.sentences, row=i, col=j, **error.values
+                ) from None
     return table
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from convviz.core.refusal import RefusalError
+
 Grid = NDArray[np.float64]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -18,7 +20,7 @@ MAX_PIXELS = 50_000_000
 _ACCEPTED = "PNG, JPEG, WebP and BMP pictures of up to 50 megapixels are accepted."
 
 
-class PictureError(ValueError):
+class PictureError(RefusalError):
     """A file that cannot be used as a picture; the message says what was wrong and what is accepted."""
 
 
@@ -44,37 +46,41 @@ def load_picture(
     try:
         kind = source.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise PictureError(f"{name} is a folder. {_ACCEPTED}")
+            raise PictureError("{name} is a folder.", _ACCEPTED, name=name)
         if not stat.S_ISREG(kind):  # opening a named pipe would wait for ever
-            raise PictureError(f"{name} is not an ordinary file. {_ACCEPTED}")
+            raise PictureError("{name} is not an ordinary file.", _ACCEPTED, name=name)
         with source.open("rb") as stream:
             return _load(stream, name, size, mode, max_side)
     except FileNotFoundError:
-        raise PictureError(f"{name} does not exist. {_ACCEPTED}") from None
+        raise PictureError("{name} does not exist.", _ACCEPTED, name=name) from None
     except OSError:
-        raise PictureError(f"{name} cannot be read: check its permissions and its drive. {_ACCEPTED}") from None
+        raise PictureError(
+            "{name} cannot be read: check its permissions and its drive.", _ACCEPTED, name=name
+        ) from None
 
 
 def _load(stream: BinaryIO, name: str, size: tuple[int, int] | None, mode: str, max_side: int) -> Grid:
     if not stream.read(1):
-        raise PictureError(f"{name} is empty. {_ACCEPTED}")
+        raise PictureError("{name} is empty.", _ACCEPTED, name=name)
     stream.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and of large sizes, which are checked below
         try:
             image = Image.open(stream, formats=FORMATS)
         except Image.DecompressionBombError:
-            raise PictureError(f"{name} has too many pixels. {_ACCEPTED}") from None
+            raise PictureError("{name} has too many pixels.", _ACCEPTED, name=name) from None
         except Exception:  # whatever the bytes made the decoders raise
-            raise PictureError(f"{name} is damaged or of another kind. {_ACCEPTED}") from None
+            raise PictureError("{name} is damaged or of another kind.", _ACCEPTED, name=name) from None
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise PictureError(f"{name} has too many pixels ({width} × {height}). {_ACCEPTED}")
+            raise PictureError(
+                "{name} has too many pixels ({width} × {height}).", _ACCEPTED, name=name, width=width, height=height
+            )
         try:
             image.load()
             plain = _plain(_upright(image))
         except Exception:  # whatever the bytes made the decoders raise
-            raise PictureError(f"{name} is damaged or incomplete. {_ACCEPTED}") from None
+            raise PictureError("{name} is damaged or incomplete.", _ACCEPTED, name=name) from None
     return _grid(plain, size, mode, max_side)
 
 

@@ -17,6 +17,7 @@ from convviz.ui import theme
 from convviz.ui.lab import state as lab
 from convviz.ui.lab.page import LabPage
 from convviz.ui.main_window import MainWindow
+from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
 
 
@@ -141,7 +142,7 @@ def _error(page: LabPage) -> None:
     try:
         parse_number("twelve")
     except NumberError as error:
-        page.canvas.input.grid.rejected.emit(str(error))
+        page.canvas.input.grid.rejected.emit(said(error))
 
 
 STATES: dict[str, Callable[[LabPage], None]] = {

@@ -25,6 +25,7 @@ from convviz.ui.lab.controls import Controls
 from convviz.ui.lab.model import Cell, LabModel
 from convviz.ui.lab.state import Array, Operation
 from convviz.ui.lab.strip import CHANNEL_NAMES, LINE_UNITS, DotProductStrip, Levels, span_text
+from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
 from convviz.ui.widgets.info_bar import InfoBar
 from convviz.ui.widgets.number_grid import NumberGrid
@@ -382,7 +383,7 @@ class LabPage(QWidget):
                 self._paste_table(data.text())
             except NumberError as error:
                 if not data.hasImage():
-                    self._on_rejected(str(error))
+                    self._on_rejected(said(error))
                     return
             else:
                 return
@@ -405,9 +406,10 @@ class LabPage(QWidget):
             if after.kernel_size != values.shape:
                 most = " × ".join(str(lab.ranges(state, axis).kernel_size.most) for axis in (0, 1))
                 raise NumberError(
-                    self.tr("A {rows} × {cols} kernel does not fit this input. Up to {most} is accepted.").format(
-                        rows=values.shape[0], cols=values.shape[1], most=most
-                    )
+                    self.tr("A {rows} × {cols} kernel does not fit this input. Up to {most} is accepted."),
+                    rows=values.shape[0],
+                    cols=values.shape[1],
+                    most=most,
                 )
             self.model.change(after, self.tr("Paste"))
             return
@@ -476,7 +478,7 @@ class LabPage(QWidget):
         if not isinstance(error, (PictureError, OSError)):
             raise error
         self.controls.show_state()
-        self._on_rejected(str(error))
+        self._on_rejected(said(error) if isinstance(error, PictureError) else str(error))
 
     @Slot(int, int)
     def _on_picture_size(self, rows: int, cols: int) -> None:

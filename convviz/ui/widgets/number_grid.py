@@ -29,6 +29,7 @@ from PySide6.QtWidgets import QLineEdit, QSizePolicy, QWidget
 from convviz.core import display
 from convviz.core.numbers import NumberError, format_number, parse_number
 from convviz.ui import theme
+from convviz.ui.refusals import said
 from convviz.ui.widgets.grid_content import Cell, GridContent, GridGeometry, Mark
 from convviz.ui.widgets.grid_painter import LINES_FROM_PX, GridPainter, connector_pen
 
@@ -527,7 +528,7 @@ class NumberGrid(QWidget):
             value = parse_number(self._editor.text())
         except NumberError as error:
             self._editor.selectAll()
-            self.rejected.emit(str(error))
+            self.rejected.emit(said(error))
             return
         row, col = self._edited
         self._close_editor()
