@@ -133,7 +133,7 @@ def edits(count: int = 200) -> dict[str, Result]:
 
             def enter() -> None:
                 row, col = rng.integers(LARGE)  # noqa: B023 - used before the loop goes on
-                grid.value_entered.emit(int(row), int(col), float(rng.integers(-9, 10)) / 2)  # noqa: B023
+                grid.value_entered.emit(int(row), int(col), float(rng.normal()))  # noqa: B023
 
             def nudge() -> None:
                 QTest.keyClick(grid, Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)  # noqa: B023
