@@ -142,25 +142,26 @@ class Canvas(QWidget):
         self._show_kernel(snapshot)
         self._show_output(snapshot)
         self._arrange()
-        self.show_position()
+        self._show_marks()
 
     def show_position(self) -> None:
         """Move the window; of the grids only the cells it leaves and enters are painted."""
+        if self._model.state.is_pooling:
+            self._show_kernel(self._model.snapshot)  # without a kernel, the numbers in the window stand there
+        self._show_marks()
+
+    def _show_marks(self) -> None:
         model = self._model
         self.output.grid.set_shown(None if model.shows_all else model.index + 1)
         self.input.grid.set_marks(*self._input_marks())
         self.kernel.grid.set_marks(*self._kernel_marks())
         self.output.grid.set_marks(*self._output_marks())
-        if not self.input.grid.cell_px < 1:
+        if self.input.grid.cell_px >= 1:
             rows, cols = self._taps(model.position)
             self.input.grid.ensure_visible(rows, cols)
             row, col = model.position
             self.output.grid.ensure_visible((row,), (col,))
         self._place_connectors()
-
-    def show_window(self) -> None:
-        """Show the numbers in the window, where there is no kernel to show."""
-        self._show_kernel(self._model.snapshot)
 
     def _show_input(self, snapshot: Snapshot) -> None:
         state, model = snapshot.state, self._model
@@ -275,7 +276,7 @@ class Canvas(QWidget):
         marks = [self._window_mark(model.compared, Role.WINDOW, captions=not model.shows_colour)]
         if model.pinned is not None:
             marks.insert(0, self._window_mark(model.pinned, Role.PINNED, captions=False))
-        explanation = model.explain(model.compared)
+        explanation = model.explain(model.compared) if model.state.is_pooling else None
         if isinstance(explanation, MaxExplanation):
             for a, b in explanation.ties:
                 marks.append(Mark((int(explanation.rows[a]),), (int(explanation.cols[b]),), Role.WINDOW))

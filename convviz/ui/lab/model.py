@@ -158,6 +158,7 @@ class LabModel(QObject):
         self._colour = state.channels == 3
         self._pinned: Cell | None = None
         self._hovered: Cell | None = None
+        self._explained: tuple[Snapshot, tuple[int, int, int], Explanation] | None = None  # the last, asked for often
         self._probed: Cell | None = None
         self._show_all = False
         self._show_receptive_field = False
@@ -242,8 +243,10 @@ class LabModel(QObject):
 
     def explain(self, cell: Cell) -> Explanation:
         """Take one output cell apart: the only channel of a convolution, the chosen channel of a pooling."""
-        channel = self.channel if self.state.is_pooling else 0
-        return self.snapshot.layer.explain(self.state.input, (channel, *cell))
+        place = (self.channel if self.state.is_pooling else 0, *cell)
+        if self._explained is None or self._explained[:2] != (self.snapshot, place):
+            self._explained = self.snapshot, place, self.snapshot.layer.explain(self.state.input, place)
+        return self._explained[2]
 
     # ---- view
 

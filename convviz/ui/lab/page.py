@@ -117,6 +117,7 @@ class LabPage(QWidget):
         model, act = self.model, self.actions_by_name
         model.state_changed.connect(self.show_state)
         model.state_changed.connect(self.info_bar.clear)
+        model.state_changed.connect(self._pictures.cancel)  # a picture still being read must not undo a newer choice
         model.view_changed.connect(self.show_state)
         model.position_changed.connect(self.show_position)
         self.transport.moved.connect(self._on_moved)
@@ -216,8 +217,6 @@ class LabPage(QWidget):
             model.state.channels,
             sees,
         )
-        if model.state.is_pooling:
-            self.canvas.show_window()
 
     def _readout_text(self, grid: NumberGrid | None, cell: Cell | None) -> str:
         """Return one line about the cell under the pointer, or about the chosen input cell, or what can be done."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QThread, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QSpinBox
 from pytestqt.qtbot import QtBot
@@ -520,3 +520,17 @@ def test_stepping_a_zoomed_grid_keeps_the_window_in_view(qtbot: QtBot, page: Lab
         for grid in (page.canvas.input.grid, page.canvas.output.grid):
             area = grid.geometry_of_cells.viewport.adjusted(-1, -1, 1, 1)
             assert area.contains(grid.geometry_of_cells.cell_rect(row, col))
+
+
+def test_a_choice_made_while_a_picture_is_read_wins(
+    qtbot: QtBot, page: LabPage, model: LabModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "late.png"
+    assert QImage(8, 8, QImage.Format.Format_RGB32).save(str(path))
+    application = QApplication.instance()
+    assert application is not None
+    page.open_picture(path)
+    model.change(lab.with_made_input(model.state, "ramp", (5, 5), 0, 1), "Ramp")
+    qtbot.waitUntil(lambda: not any(one.isRunning() for one in application.findChildren(QThread)))
+    QApplication.processEvents()
+    assert model.state.source.kind == "ramp"
