@@ -1,6 +1,7 @@
 """The command line, and what it starts. Qt is imported late: ``--version`` and ``--help`` answer without it."""
 
 import argparse
+import gc
 import os
 import re
 import sys
@@ -129,6 +130,7 @@ def _open_window(options: argparse.Namespace) -> int:
         if options.picture is not None:
             window.open_picture(options.picture)
         window.show()
+        gc.freeze()  # what the start made stays; looking through it again would halt the window for some 30 ms
         return application.exec()
     except Exception as error:  # what keeps the window from opening takes the same road into the log
         sys.excepthook(type(error), error, error.__traceback__)

@@ -4,6 +4,7 @@ from pytestqt.qtbot import QtBot
 
 from convviz.ui.actions import LAB_ACTIONS, Action, make_actions
 from convviz.ui.widgets.fields import FlatSlider
+from convviz.ui.widgets.live_text import LiveText
 from convviz.ui.widgets.transport import MAX_SPEED, MIN_SPEED, Player, Transport
 
 
@@ -40,7 +41,8 @@ def slider(transport: Transport, name: str) -> FlatSlider:
 
 
 def texts(transport: Transport) -> list[str]:
-    return [label.text() for label in transport.findChildren(QLabel)]
+    labels = [label.text() for label in transport.findChildren(QLabel)]
+    return labels + [line.text for line in transport.findChildren(LiveText)]
 
 
 def test_a_player_asks_for_steps_until_it_is_stopped(qtbot: QtBot, player: Player) -> None:

@@ -122,6 +122,7 @@ class Canvas(QWidget):
         self.output.grid.setToolTip(self.tr("Click a cell to move the window there."))
         self._panels = (self.input, self.kernel, self.output)
         self._lines: list[QLineF] = []
+        self._announced = QSize()
         for panel in self._panels:
             panel.grid.view_changed.connect(self._place_connectors)
         model.state_changed.connect(self.show_state)
@@ -346,7 +347,10 @@ class Canvas(QWidget):
         for panel, width in zip(self._panels, widths, strict=True):
             panel.arrange(QRect(round(x), round(area.top()), round(width), round(area.height())), header)
             x += width + gap
-        self.updateGeometry()
+        least = self.minimumSizeHint()
+        if least != self._announced:
+            self._announced = least
+            self.updateGeometry()
         self._place_connectors()
 
     def changeEvent(self, event: QEvent) -> None:

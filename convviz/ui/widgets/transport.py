@@ -14,6 +14,7 @@ from convviz.ui.actions import Action
 from convviz.ui.widgets.bar import Bar
 from convviz.ui.widgets.buttons import FlatButton, Kind
 from convviz.ui.widgets.fields import FlatSlider
+from convviz.ui.widgets.live_text import LiveText
 
 MIN_SPEED, MAX_SPEED = 0.5, 60.0
 COMPACT_UNITS, STACKED_UNITS = 128, 79
@@ -81,7 +82,7 @@ class Transport(Bar):
         self._switches = [
             FlatButton.for_action(actions[name], with_text=True) for name in ("pin", "receptive_field", "show_all")
         ]
-        self._position = QLabel(self)
+        self._position = LiveText(self)
         self._slider = FlatSlider(colored_as_window=True, parent=self)
         self._slider.setAccessibleName(self.tr("Position of the window"))
         self._slider.setToolTip(self.tr("Drag to move the window."))
@@ -127,9 +128,8 @@ class Transport(Bar):
 
     def _show_position_text(self, index: int) -> None:
         template = "{index} / {count}" if self._compact else self.tr("position {index} / {count}")
-        self._position.setText(template.format(index=index + 1, count=self._count))
-        widest = template.format(index=self._count, count=self._count)
-        self._position.setFixedWidth(round(theme.text_width(theme.font(), widest) + theme.unit()))
+        text, widest = (template.format(index=number, count=self._count) for number in (index + 1, self._count))
+        self._position.set_text(text, widest)
 
     def show_playing(self, playing: bool) -> None:
         """Show the play button as pause, or as play."""
