@@ -1,3 +1,4 @@
+from collections.abc import Generator
 from threading import Event
 
 import pytest
@@ -5,7 +6,7 @@ from PySide6.QtCore import QCoreApplication, QThread
 from pytestqt.qtbot import QtBot
 
 from convviz.core.control import StopToken
-from convviz.ui.jobs import JobRunner, JobThread
+from convviz.ui.jobs import JobRunner, JobThread, LatestValue
 
 PATIENCE_S = 30
 
@@ -135,4 +136,31 @@ def test_quitting_stops_the_job_and_waits_for_it(qtbot: QtBot, runner: JobRunner
     assert application is not None
     application.aboutToQuit.emit()
     assert thread.isFinished()
+    wait_for_threads(qtbot)
+
+
+def test_the_latest_value_replaces_what_was_not_taken() -> None:
+    mailbox = LatestValue()
+    assert mailbox.take() == []
+    mailbox.put(1)
+    mailbox.put(None)
+    assert mailbox.take() == [None]
+    assert mailbox.take() == []
+
+
+def test_what_a_generator_yields_is_progress_and_what_it_returns_the_result(qtbot: QtBot, runner: JobRunner) -> None:
+    seen = Event()
+
+    def job(_: StopToken) -> Generator[str, None, str]:
+        yield "half"
+        assert seen.wait(PATIENCE_S)
+        return "whole"
+
+    said: list[object] = []
+    runner.progressed.connect(said.append)
+    runner.progressed.connect(lambda _: seen.set())
+    runner.succeeded.connect(said.append)
+    with qtbot.waitSignal(runner.succeeded, timeout=PATIENCE_S * 1000):
+        runner.start(job)
+    assert said == ["half", "whole"]
     wait_for_threads(qtbot)
