@@ -361,6 +361,21 @@ class Conv2d(Weighted):
             fan_in=math.prod(weight_shape[1:]),
         )
 
+    def regrouped(self, in_channels: int, groups: int, drawn: Drawn | None = None) -> Conv2d:
+        """Return the convolution for other input channels or groups, with the slices of each kernel repeated or cut.
+
+        Weights and bias that are `Drawn` are drawn anew, from ``drawn`` where it is given. `ShapeError` if the groups
+        do not divide the channels.
+        """
+        given = self.arrays["weight"]
+        if isinstance(given, np.ndarray):
+            given = np.take(given, range(in_channels // max(1, groups)), axis=1, mode="wrap")
+        arrays = {
+            name: drawn if isinstance(array, Drawn) and drawn is not None else array
+            for name, array in {**self.arrays, "weight": given}.items()
+        }
+        return self.changed(in_channels=in_channels, groups=groups, **arrays)
+
     @property
     def padding_sides(self) -> tuple[Pair, Pair]:
         """The padding in cells: ((top, bottom), (left, right))."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,6 @@ from convviz.core.layers import (
     Layer,
     MaxPool2d,
     Shape,
-    Weighted,
     cached_axis,
     check_position,
     floating,
@@ -273,7 +272,8 @@ class Stack:
     def fitted(self, seed: int = 0) -> Stack:
         """Return the stack with every in_channels, in_features and num_features as the shape before the layer has it.
 
-        Layers that fit keep their weights. In others weights and bias are `Drawn` anew, from `seed` + index; batch
+        Layers that fit keep their weights. A convolution keeps its kernels: slices for further channels repeat those it
+        has, unless they are `Drawn`. Drawn weights and those of `Linear` are drawn anew, from `seed` + index; batch
         normalisation starts as it does in torch. groups become the greatest divisor that the channels allow. What does
         not fit for another reason stays as it is, and so does what follows it.
         """
@@ -286,15 +286,13 @@ class Stack:
 
 
 def _fitted(layer: Layer, input_shape: Shape, drawn: Drawn) -> Layer:
-    arguments: dict[str, Any]
     match layer:
         case Conv2d() if len(input_shape) == 3 and layer.in_channels != input_shape[0]:
-            arguments = {"in_channels": input_shape[0], "groups": math.gcd(layer.groups, input_shape[0])}
+            return layer.regrouped(input_shape[0], math.gcd(layer.groups, input_shape[0]), drawn)
         case Linear() if len(input_shape) == 1:
-            arguments = {"in_features": input_shape[0]}
+            bias = None if layer.arrays["bias"] is None else drawn
+            return layer.changed(in_features=input_shape[0], weight=drawn, bias=bias)
         case BatchNorm2d() if len(input_shape) == 3:
             return BatchNorm2d(input_shape[0], layer.eps)
         case _:
             return layer
-    assert isinstance(layer, Weighted)
-    return layer.changed(**arguments, weight=drawn, bias=None if layer.arrays["bias"] is None else drawn)

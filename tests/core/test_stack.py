@@ -137,20 +137,23 @@ def test_fitting_follows_the_shapes() -> None:
     layers = [
         Conv2d(1, 4, 3, bias=[1, 2, 3, 4]),
         BatchNorm2d(9, 0.5),
-        Conv2d(6, 6, 1, groups=6),
+        Conv2d(6, 6, 1, groups=6, weight=Drawn(8)),
+        Conv2d(2, 1, 1, weight=[[[[1]], [[2]]]]),
         Flatten(),
         Linear(7, 2),
     ]
     stack = Stack((1, 5, 5), layers).fitted()
-    conv, norm, depthwise, _, linear = stack.layers
+    conv, norm, depthwise, known, _, linear = stack.layers
     assert stack.problem is None
     assert conv is layers[0]
     assert norm == BatchNorm2d(4, 0.5)
     assert isinstance(depthwise, Conv2d)
     assert (depthwise.in_channels, depthwise.out_channels, depthwise.groups, depthwise.bias) == (4, 6, 2, None)
     assert depthwise.arrays["weight"] == Drawn(2)
+    assert isinstance(known, Conv2d)
+    assert known.weight.ravel().tolist() == [1, 2, 1, 2, 1, 2]
     assert isinstance(linear, Linear)
-    assert linear.in_features == 54
+    assert linear.in_features == 9
     assert stack.fitted(seed=9) is stack
     assert Stack((1, 5, 5), layers).fitted(seed=9) != stack
 
