@@ -8,6 +8,8 @@ large input than for a small one.
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +24,15 @@ Grid = npt.NDArray[np.float64]
 
 MAX_KERNEL = 7
 """The most rows and columns of a kernel to be learned."""
+
+MAX_HISTORY = 10_000
+"""The most points that a curve of a descent keeps; older ones are dropped."""
+
+HOPELESS_GROWTH = 1e12
+"""A loss this many times the first one is taken to diverge, long before it leaves the range of numbers."""
+
+ROUNDING = 1e-14
+"""A kernel this close to the hidden one, relative to its size, is as close as rounding lets it come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,3 +155,48 @@ def step(state: KernelState, rate: float, momentum: float = 0.0) -> KernelState:
     if state.diverged or not (math.isfinite(loss) and np.isfinite(kernel).all()):
         return KernelState(state.task, state.kernel, state.velocity, state.num_steps, state.loss, diverged=True)
     return KernelState(state.task, kernel, velocity, state.num_steps + 1, loss)
+
+
+class Descent:
+    """Steps from a start, with the loss and the error that each one had."""
+
+    def __init__(self, start: KernelState) -> None:
+        self.state = start
+        self._first_loss = start.task.loss(start.kernel)
+        self._losses: deque[float] = deque(maxlen=MAX_HISTORY)
+        self._errors = deque([start.error], maxlen=MAX_HISTORY)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether further steps only lead away: the loss has grown by more than `HOPELESS_GROWTH`."""
+        return self.state.diverged or (self.state.loss or 0.0) > HOPELESS_GROWTH * self._first_loss
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last loss was no more than rounding leaves, so that further steps show nothing new."""
+        task, loss = self.state.task, self.state.loss
+        least = task.largest_curvature / 2 * (ROUNDING * float(np.linalg.norm(task.hidden))) ** 2
+        return loss is not None and loss <= least
+
+    def step(self, rate: float, momentum: float = 0.0) -> None:
+        """Make one step and remember its loss and error; a diverged descent stands still."""
+        if self.diverged:
+            return
+        self.state = step(self.state, rate, momentum)
+        if self.state.loss is not None and not self.state.diverged:
+            self._losses.append(self.state.loss)
+            self._errors.append(self.state.error)
+
+    @property
+    def loss_curve(self) -> tuple[Grid, Grid]:
+        """The numbers of the last steps, from 1, and the loss before each of them."""
+        return self._numbered(self._losses)
+
+    @property
+    def error_curve(self) -> tuple[Grid, Grid]:
+        """The numbers of the last steps, from 0, the start, and the error after each of them."""
+        return self._numbered(self._errors)
+
+    def _numbered(self, values: Sequence[float]) -> tuple[Grid, Grid]:
+        last = self.state.num_steps
+        return np.arange(last - len(values) + 1, last + 1, dtype=np.float64), np.array(values, dtype=np.float64)

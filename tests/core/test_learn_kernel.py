@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convviz.core.learn_kernel import KernelState, KernelTask, step
+from convviz.core.learn_kernel import MAX_HISTORY, Descent, KernelState, KernelTask, step
 from convviz.core.window import ShapeError
 
 
@@ -107,3 +107,65 @@ def test_what_does_not_fit() -> None:
         KernelTask(np.full((3, 3), np.nan), np.zeros((2, 2)))
     with pytest.raises(ShapeError, match="The kernel is 2×1, but the hidden one is 1×2"):
         edge_task().start([[1], [1]])
+
+
+def descend(descent: Descent, steps: int, rate: float, momentum: float = 0.0) -> Descent:
+    for _ in range(steps):
+        descent.step(rate, momentum)
+    return descent
+
+
+def test_a_descent_remembers_its_way() -> None:
+    descent = descend(Descent(edge_task().start()), 10, rate=0.03)
+    steps, losses = descent.loss_curve
+    assert steps.tolist() == list(range(1, 11))
+    assert losses[[0, 1, 3, 5, 7, 9]] == pytest.approx([12, 4.915, 0.825, 0.138, 0.023, 0.004], abs=5e-4)
+    steps, errors = descent.error_curve
+    assert steps.tolist() == list(range(11))
+    assert errors[[0, 10]] == pytest.approx([math.sqrt(2), descent.state.error])
+    assert not descent.diverged
+
+
+def test_a_descent_starts_with_nothing_but_its_error() -> None:
+    descent = Descent(edge_task().start())
+    assert [len(values) for values in descent.loss_curve] == [0, 0]
+    assert [values.tolist() for values in descent.error_curve] == [[0], [math.sqrt(2)]]
+    assert not descent.settled
+
+
+def test_a_long_descent_keeps_its_last_steps() -> None:
+    descent = descend(Descent(edge_task().start()), MAX_HISTORY + 5, rate=1e-9)
+    for steps, values in (descent.loss_curve, descent.error_curve):
+        assert len(steps) == len(values) == MAX_HISTORY
+        assert steps[0] == 6
+        assert steps[-1] == MAX_HISTORY + 5
+    assert descent.error_curve[1][-1] == descent.state.error
+
+
+@pytest.mark.parametrize(("rate", "momentum"), [(0.034, 0.0), (0.04, 0.0), (10, 0.0), (1e12, 0.0), (0.065, 0.9)])
+def test_a_descent_ends_where_it_diverges(rate: float, momentum: float) -> None:
+    descent = descend(Descent(edge_task().start([[0.5, 0.5]])), 1500, rate, momentum)
+    assert descent.diverged
+    ended = descent.state.num_steps
+    assert ended < 1500
+    assert np.isfinite(descent.loss_curve[1]).all()
+    assert np.isfinite(descent.state.output).all()
+    assert descend(descent, 3, 0.01).state.num_steps == ended
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), size=st.tuples(st.integers(1, 7), st.integers(1, 7)))
+def test_a_rate_below_the_limit_settles(seed: int, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    task = KernelTask(rng.normal(size=(24, 24)), rng.normal(size=size))
+    descent = Descent(task.start())
+    while not descent.settled:
+        descent.step(0.9 * task.rate_limit())
+        assert descent.state.num_steps < 5000
+    assert descent.state.error < 1e-11 * np.linalg.norm(task.hidden)
+    np.testing.assert_allclose(descent.state.output, task.target, atol=1e-9)
+
+
+def test_nothing_to_learn_settles_at_once() -> None:
+    assert descend(Descent(KernelTask(np.zeros((3, 3)), np.ones((2, 2))).start()), 1, rate=1).settled
+    assert descend(Descent(edge_task().start([[1, -1]])), 1, rate=0.03).settled
