@@ -6,6 +6,7 @@ equal steps of the value look equal and neither sign looks stronger. Source of O
 color space for image processing", 2020.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -157,3 +158,19 @@ def _linear(colours: NDArray[np.integer]) -> Grid:
     """Return 8-bit sRGB values as linear light, 0 to 1."""
     share = colours / 255
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+
+
+def wrapped_shape(count: int) -> tuple[int, int]:
+    """Return the rows and columns, about as many, in which a vector of `count` numbers is shown in reading order."""
+    cols = math.isqrt(max(0, count - 1)) + 1
+    return -(-count // cols), cols
+
+
+def as_maps(a: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `a` (C, H, W) as it is, and a vector (N,) as one map of `wrapped_shape`, filled up with zeros."""
+    if a.ndim == 3:
+        return a
+    rows, cols = wrapped_shape(a.size)
+    wrapped = np.zeros((1, rows, cols), a.dtype)
+    wrapped.flat[: a.size] = a
+    return wrapped
