@@ -1,0 +1,1 @@
+"""The same stacks in torch. No Qt; imported only when a page needs it."""
