@@ -203,6 +203,7 @@ def mute(widget: QWidget) -> None:
     """Give a widget the colour of secondary text."""
     palette = QApplication.palette()
     palette.setColor(QPalette.ColorRole.WindowText, colors(palette).muted)
+    widget.setForegroundRole(QPalette.ColorRole.WindowText)  # on a panel it would otherwise be Text
     widget.setPalette(palette)
 
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, QSizeF, Qt
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPalette, QShortcut, QWheelEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtGui import QColor, QHelpEvent, QImage, QKeyEvent, QPalette, QShortcut, QWheelEvent
+from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core import display
@@ -478,3 +478,116 @@ def test_a_screen_reader_is_told_what_there_is(opened: Opened) -> None:
     assert mosaic.accessibleDescription() == "Maps of 6×8: 3; colours from 0 to 2.5; map G is chosen"
     assert mosaic.accessibleName()
     assert mosaic.toolTip()
+
+
+# ---- pictures, names of several lines, groups, and the largest size with which all fit
+
+
+def pictures_of(count: int, channels: int, side: int = 6) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, channels, side, side), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_have_their_own_colours(opened: Opened, channels: int) -> None:
+    pictures = pictures_of(3, channels)
+    mosaic = opened(True, maps_of(3, 6, 6))
+    mosaic.set_pictures(pictures, names=["a", "b", "c\nd"])
+    for index in range(3):
+        rgb = np.broadcast_to(pictures[index], (3, 6, 6)).reshape(3, -1).T.tolist()
+        assert colors_of(mosaic, index, (6, 6)) == [QColor(*color).rgb() for color in rgb]
+    mosaic.set_chosen(2)
+    assert mosaic.accessibleDescription() == "Pictures of 6×6: 3; c, d is chosen"
+    maps = maps_of(3, 6, 6)
+    mosaic.set_maps(maps, LEVEL, signed=True)
+    assert colors_of(mosaic, 1, (6, 6)) == expected_colors(maps[1])
+
+
+def test_every_line_of_a_name_has_its_room(opened: Opened) -> None:
+    mosaic = opened(True, maps_of(3, 6, 6))
+    before = mosaic.map_rect(0).height()
+    mosaic.set_maps(maps_of(3, 6, 6), LEVEL, signed=True, names=["one", "two\nlines", "three"])
+    box, image = mosaic.map_rect(1).toRect(), picture(mosaic)
+    background = mosaic.palette().color(QPalette.ColorRole.Window)
+    inked = [
+        any(image.pixelColor(x, y) != background for x in range(box.left(), box.right()))
+        for y in range(box.bottom() + 3, box.bottom() + 36)
+    ]
+    starts = sum(now and not before for before, now in pairwise(inked))
+    assert starts >= 2
+    assert mosaic.map_rect(0).height() == before
+
+
+@pytest.mark.parametrize("num_maps", [1, 7, 24])
+def test_maps_that_fit_are_all_in_view_and_grow_with_the_room(qtbot: QtBot, light: QApplication, num_maps: int) -> None:
+    mosaic = Mosaic(wrapped=True, fits=True)
+    qtbot.addWidget(mosaic)
+    mosaic.set_maps(maps_of(num_maps, 5, 5), LEVEL, signed=True)
+    mosaic.show()
+    sides = []
+    for size in ((500, 400), (1200, 900)):
+        mosaic.resize(*size)
+        assert all(in_view(mosaic, index) for index in range(num_maps))
+        assert mosaic.verticalScrollBar().maximum() == 0
+        sides.append(mosaic.cell_px)
+    assert sides[0] < sides[1]
+
+
+def test_maps_that_do_not_fit_scroll(qtbot: QtBot, light: QApplication) -> None:
+    mosaic = Mosaic(wrapped=True, fits=True)
+    qtbot.addWidget(mosaic)
+    mosaic.set_maps(maps_of(1000, 5, 5), LEVEL, signed=True)
+    mosaic.resize(400, 300)
+    mosaic.show()
+    assert mosaic.verticalScrollBar().maximum() > 0
+    assert mosaic.map_rect(0).width() >= 4 * theme.unit() - 5
+
+
+def test_zooming_out_of_maps_that_fit_ends_where_they_fit(qtbot: QtBot, light: QApplication) -> None:
+    mosaic = Mosaic(wrapped=True, fits=True)
+    qtbot.addWidget(mosaic)
+    mosaic.set_maps(maps_of(12, 5, 5), LEVEL, signed=True)
+    mosaic.resize(600, 400)
+    mosaic.show()
+    before = mosaic.cell_px
+    wheel(mosaic, 2, CTRL)
+    assert mosaic.cell_px > before
+    assert mosaic.verticalScrollBar().maximum() > 0
+    wheel(mosaic, -5, CTRL)
+    assert mosaic.cell_px == before
+
+
+@pytest.mark.parametrize("fits", [False, True])
+def test_groups_are_not_broken(qtbot: QtBot, light: QApplication, fits: bool) -> None:
+    mosaic = Mosaic(wrapped=True, fits=fits)
+    qtbot.addWidget(mosaic)
+    mosaic.show()
+    for width in range(200, 1200, 50):
+        mosaic.resize(width, 300)
+        mosaic.set_maps(maps_of(24, 5, 5), LEVEL, signed=True, group=3)
+        top = mosaic.map_rect(0).top()
+        columns = sum(mosaic.map_rect(k).top() == top for k in range(24))
+        assert columns % 3 == 0 or columns == 1
+
+
+def test_a_click_and_return_activate(qtbot: QtBot, opened: Opened) -> None:
+    mosaic = opened(True, maps_of(5, 6, 6))
+    activated: list[int] = []
+    mosaic.activated.connect(activated.append)
+    press(qtbot, mosaic, Qt.Key.Key_Return)
+    qtbot.mouseClick(mosaic.viewport(), LEFT, pos=center(mosaic, (3, 2, 2)))
+    press(qtbot, mosaic, Qt.Key.Key_Right, Qt.Key.Key_Enter)
+    assert activated == [3, 4]
+
+
+def test_a_shortened_name_is_shown_in_full(qtbot: QtBot, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    mosaic = opened(True, maps_of(2, 6, 6))
+    mosaic.set_maps(maps_of(2, 6, 6), LEVEL, signed=True, names=["<b>" * 40, "short"])
+    shown: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: shown.append(text))
+    for index in (0, 1):
+        place = center(mosaic, (index, 3, 3))
+        event = QHelpEvent(QEvent.Type.ToolTip, place, mosaic.viewport().mapToGlobal(place))
+        mosaic.viewportEvent(event)
+        if index == 0:
+            assert shown == ["<span>" + "&lt;b&gt;" * 40 + "</span>"]
+    assert "short" not in "".join(shown)

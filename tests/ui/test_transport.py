@@ -3,6 +3,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.ui.actions import LAB_ACTIONS, Action, make_actions
+from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.fields import FlatSlider
 from convviz.ui.widgets.live_text import LiveText
 from convviz.ui.widgets.transport import MAX_SPEED, MIN_SPEED, Player, Transport
@@ -83,6 +84,36 @@ def test_showing_a_position_is_silent(qtbot: QtBot, transport: Transport) -> Non
     assert slider(transport, "Position of the window").value() == 11
 
 
+@pytest.mark.parametrize(
+    ("width", "layer", "text"),
+    [
+        (1400, None, "position 5 / 16"),
+        (1400, 2, "layer 2 · position 5 / 16"),
+        (800, None, "5 / 16"),
+        (800, 2, "L2 · 5 / 16"),
+    ],
+)
+def test_it_says_where_the_window_is(transport: Transport, width: int, layer: int | None, text: str) -> None:
+    transport.resize(width, 60)
+    QApplication.processEvents()
+    transport.show_position(4, 16, layer)
+    (line,) = transport.findChildren(LiveText)
+    assert line.text == line.accessibleName() == text
+    transport.resize(1400 if width == 800 else 800, 60)
+    QApplication.processEvents()
+    assert line.text != text
+    assert "5 / 16" in line.text
+
+
+def test_the_layer_keeps_the_width_while_stepping(transport: Transport) -> None:
+    (line,) = transport.findChildren(LiveText)
+    widths = set()
+    for index in (0, 9, 99, 143):
+        transport.show_position(index, 144, 3)
+        widths.add(line.width())
+    assert len(widths) == 1
+
+
 def test_dragging_the_slider_moves(qtbot: QtBot, transport: Transport) -> None:
     transport.show_position(0, 16)
     with qtbot.waitSignal(transport.moved, check_params_cb=lambda index: index == 9):
@@ -112,11 +143,21 @@ def test_the_play_button_becomes_pause(transport: Transport, actions: dict[str, 
     assert actions["play"].text() == "Play"
 
 
+def test_the_switches_show_what_is_on(transport: Transport, actions: dict[str, Action]) -> None:
+    for name in ("pin", "receptive_field", "pixel_use", "show_all"):
+        (switch,) = (one for one in transport.findChildren(FlatButton) if one.defaultAction() is actions[name])
+        for on in (True, False):
+            switch.click()
+            assert actions[name].isChecked() is on
+            assert switch.isChecked() is on
+
+
 @pytest.mark.parametrize("width", [320, 480, 640, 800, 1000, 1200, 1600])
-def test_nothing_is_cut_at_any_width_that_it_allows(transport: Transport, width: int) -> None:
+@pytest.mark.parametrize("layer", [None, 174])
+def test_nothing_is_cut_at_any_width_that_it_allows(transport: Transport, width: int, layer: int | None) -> None:
     transport.resize(width, 60)
     transport.resize(max(width, transport.minimumSizeHint().width()), transport.sizeHint().height())
-    transport.show_position(99_999, 100_000)
+    transport.show_position(99_999, 100_000, layer)
     QApplication.processEvents()
     for child in transport.findChildren(QWidget):
         if child.isVisible():

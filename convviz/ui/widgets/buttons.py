@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
@@ -119,9 +119,8 @@ class FlatButton(QToolButton):
         if self._icon:
             ratio = self.devicePixelRatioF()
             pixmap = theme.icon(self._icon, ink, icon_size, ratio)
-            painter.drawPixmap(
-                QRectF(left, box.center().y() - icon_size / 2, icon_size, icon_size), pixmap, pixmap.rect()
-            )
+            top = box.center().y() - icon_size / 2
+            painter.drawPixmap(QPoint(round(left), round(top)), pixmap)  # scaled to a fraction it would lose lines
         if self._show_text:
             painter.setFont(font)
             painter.setPen(ink)

@@ -89,6 +89,7 @@ class CurvePlot(QWidget):
         self._left.logTickValues = lambda low, high, size, ticks: [(None, log_ticks(low, high))]
         self._bottom.tickStrings = lambda values, scale, spacing: [format_number(value) for value in values]
         self._bottom.tickSpacing = self._whole_spacing
+        self._bottom.enableAutoSIPrefix(False)  # steps are counted as they are
         self._bottom.setLabel(x_title)
         self._cursor = pg.InfiniteLine(angle=90)
         self._points = pg.ScatterPlotItem()
@@ -102,7 +103,8 @@ class CurvePlot(QWidget):
             axis.linkToView(self._view)
             axis.setZValue(self._view.zValue() - 1)  # its grid lies under the curves
         self._graphics.ci.layout.setSpacing(0)
-        self._graphics.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (self._graphics, self._graphics.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._graphics.viewport().installEventFilter(self)
         self._column = QVBoxLayout(self)
         self._column.addWidget(self._heading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -20,10 +20,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from convviz.core.numbers import NumberError, format_number, parse_number
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton, Kind
 
-Spin = TypeVar("Spin", QSpinBox, QDoubleSpinBox)
+Spin = TypeVar("Spin", bound=QSpinBox | QDoubleSpinBox)
 
 
 LEAVE_KEYS = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape})
@@ -141,6 +142,30 @@ def scaling(spin: Spin) -> Spin:
     return spin
 
 
+class NumberSpin(QDoubleSpinBox):
+    """A number of any magnitude, written and typed as numbers are everywhere."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setDecimals(30)
+
+    def textFromValue(self, value: float) -> str:
+        """Return the number as it is written everywhere."""
+        return format_number(value, 6)
+
+    def valueFromText(self, text: str) -> float:
+        """Return the number that an accepted text spells; all digits of the present one, if it is that."""
+        return self.value() if text == self.textFromValue(self.value()) else parse_number(text)
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept numbers of the range; what is not one yet may become one."""
+        try:
+            accepted = self.minimum() <= parse_number(text) <= self.maximum()
+        except NumberError:
+            accepted = False
+        return QValidator.State.Acceptable if accepted else QValidator.State.Intermediate, text, position
+
+
 class ComboBox(QComboBox):
     """A combo box that follows the font both ways: Qt's own keeps the least size of its largest font."""
 
@@ -160,6 +185,44 @@ class ComboBox(QComboBox):
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
             self.updateGeometry()
+
+
+def combo_box(name: str, tooltip: str) -> ComboBox:
+    """Return a combo box with its accessible name, about eight letters wide."""
+    combo = ComboBox()
+    combo.setAccessibleName(name)
+    combo.setToolTip(tooltip)
+    combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
+
+
+def whole_number(name: str, tooltip: str, least: int, most: int) -> QSpinBox:
+    """Return a box for a whole number."""
+    spin = scaling(QSpinBox())
+    spin.setRange(least, most)
+    spin.setAccessibleName(name)
+    spin.setToolTip(tooltip)
+    return spin
+
+
+def decimal_number(name: str, tooltip: str) -> NumberSpin:
+    """Return a box for any number from −999 to 999."""
+    spin = scaling(NumberSpin())
+    spin.setRange(-999, 999)
+    spin.setAccessibleName(name)
+    spin.setToolTip(tooltip)
+    return spin
+
+
+def show_value(spin: QSpinBox | QDoubleSpinBox, value: float) -> None:
+    """Show a number without a signal."""
+    if spin.value() == value:
+        return
+    spin.blockSignals(True)
+    spin.setValue(value)  # type: ignore[arg-type]  # the box for whole numbers is given whole numbers
+    spin.blockSignals(False)
 
 
 class PairSpin(QWidget):
@@ -241,6 +304,26 @@ class PairSpin(QWidget):
         self.changed.emit(*self.values())
 
 
+class FieldRow(QWidget):
+    """Several fields beside each other; buttons keep their width, the others share the rest."""
+
+    def __init__(self, *fields: QWidget) -> None:
+        super().__init__()
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        for field in fields:
+            self._layout.addWidget(field, 0 if isinstance(field, FlatButton) else 1)
+        self.setFocusProxy(fields[0])
+        self.setToolTip(fields[0].toolTip())
+        self._layout.setSpacing(round(theme.unit() / 2))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the font."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._layout.setSpacing(round(theme.unit() / 2))
+
+
 class Section(QFrame):
     """A heading and rows of a label with its field."""
 
@@ -251,6 +334,10 @@ class Section(QFrame):
         self._heading = QLabel(heading, self)
         self._grid.addWidget(self._heading, 0, 0, 1, 2)
         self._restyle()
+
+    def set_heading(self, heading: str) -> None:
+        """Show another heading."""
+        self._heading.setText(heading)
 
     def add_row(self, text: str, field: QWidget) -> QLabel:
         """Add a field with its label and return the label."""

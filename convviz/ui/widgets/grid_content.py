@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,21 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Mark:
-    """Cells that belong together: the rows × columns of a window (with gaps where it is dilated), or one cell."""
+    """Cells that belong together: the rows × columns of a window (with gaps where it is dilated), or one cell.
+
+    Rows and columns ascend.
+    """
 
     rows: tuple[int, ...]
     cols: tuple[int, ...]
     role: Role
     captions: tuple[tuple[str, ...], ...] = ()  # small text in each cell, by tap
+    tinted: bool = True  # whether a receptive field tints its cells
 
     @property
     def has_gaps(self) -> bool:
         """Whether the taps leave cells out (dilation)."""
-        return any(b - a > 1 for axis in (self.rows, self.cols) for a, b in pairwise(axis))
+        return any(axis[-1] - axis[0] >= len(axis) for axis in (self.rows, self.cols))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class GridContent:
     unread_rows: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     unread_cols: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     picture: NDArray[np.uint8] | None = None  # (H, W, 3): shown in place of the colour map
+    row_step: int = 1  # what a row counts for in the row numbers: the columns, where a vector is wrapped into rows
 
     @property
     def real_size(self) -> Cell:
@@ -66,7 +71,7 @@ class GridContent:
         return (
             self.values.shape == other.values.shape
             and (self.level, self.signed, self.grey) == (other.level, other.signed, other.grey)
-            and (self.real_size, self.origin) == (other.real_size, other.origin)
+            and (self.real_size, self.origin, self.row_step) == (other.real_size, other.origin, other.row_step)
             and np.array_equal(self.unread_rows, other.unread_rows)
             and np.array_equal(self.unread_cols, other.unread_cols)
             and self.picture is None
@@ -89,6 +94,24 @@ class GridGeometry:
     viewport: QRectF
     corner: QPointF
     cell: float  # px
+    overhang: float = 0.0  # px around the cells that a mark on what lies outside may reach into
+
+    @cached_property
+    def all_cells(self) -> QRectF:
+        """The place of the whole array."""
+        return self.array_rect(QRect(0, 0, self.shape[1], self.shape[0]))
+
+    @cached_property
+    def mark_area(self) -> QRectF:
+        """Where marks are painted: the viewport and, at the array's own edges, the overhang."""
+        area, frame = self.viewport, 3.0
+        cells, wide = self.all_cells.adjusted(1, 1, -1, -1), max(frame, self.overhang)  # corners are rounded
+        return area.adjusted(
+            -wide if cells.left() >= area.left() else -frame,
+            -wide if cells.top() >= area.top() else -frame,
+            wide if cells.right() <= area.right() else frame,
+            wide if cells.bottom() <= area.bottom() else frame,
+        )
 
     def array_rect(self, cells: QRect) -> QRectF:
         """Return the place of some cells, counted from the first one of the array (x: columns, y: rows)."""
@@ -128,4 +151,4 @@ class GridGeometry:
         width, height = self.shape[1] * cell, self.shape[0] * cell
         x = area.left() if width <= area.width() else min(area.left(), max(corner.x(), area.right() - width))
         y = area.top() if height <= area.height() else min(area.top(), max(corner.y(), area.bottom() - height))
-        return GridGeometry(self.shape, self.origin, area, QPointF(round(x), round(y)), cell)
+        return replace(self, corner=QPointF(round(x), round(y)), cell=cell)

@@ -21,6 +21,8 @@ LINES_FROM_PX = 6
 SMOOTH_BELOW_PX = 1.0
 CAPTIONS_FROM_PX = 34
 LEAST_MARK_PX = 6
+FIELD_ALPHA = 36
+"""How strongly a receptive field is tinted, of 255: the digits under it stay readable."""
 
 LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
@@ -188,7 +190,7 @@ class GridPainter:
         painter.setFont(font)
         painter.setPen(self._colors.muted)
         area, cells, unit = self.geometry.viewport, self.geometry.visible_cells(), theme.unit()
-        top, left = self.content.origin
+        overhang, (top, left) = self.geometry.overhang, self.content.origin
         widest = max(theme.text_width(font, str(left)), theme.text_width(font, str(cells.right() + left))) + unit
         step = next(
             s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if s * self.geometry.cell >= widest or s == 1000
@@ -196,19 +198,19 @@ class GridPainter:
         for col in _multiples(cells.left() + left, cells.right() + left, step):
             x = self.geometry.corner.x() + (col - left + 0.5) * self.geometry.cell
             if area.left() <= x <= area.right():
-                box = QRectF(x - widest, area.top() - 2 * unit, 2 * widest, 2 * unit - 3)
+                box = QRectF(x - widest, area.top() - overhang - 2 * unit, 2 * widest, 2 * unit - 3)
                 painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, _index_text(col))
         for row in _multiples(cells.top() + top, cells.bottom() + top, step):
             y = self.geometry.corner.y() + (row - top + 0.5) * self.geometry.cell
             if area.top() <= y <= area.bottom():
-                box = QRectF(0, y - unit, area.left() - 0.5 * unit, 2 * unit)
-                painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _index_text(row))
+                box = QRectF(0, y - unit, area.left() - overhang - 0.5 * unit, 2 * unit)
+                text = _index_text(row * self.content.row_step)
+                painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_legend(self, painter: QPainter, bounds: QRectF) -> None:
         """Paint the colour bar, and what the hatches stand for."""
         unit, area, colors = theme.unit(), self.geometry.viewport, self._colors
-        height = self.content.values.shape[0]
-        y = min(area.bottom(), self.geometry.corner.y() + height * self.geometry.cell) + 1.25 * unit
+        y = min(area.bottom(), self.geometry.all_cells.bottom()) + self.geometry.overhang + 1.25 * unit
         x = area.left()
         font = theme.font(0.78)
         painter.setFont(font)
@@ -256,8 +258,10 @@ class GridPainter:
         return x + width + 0.75 * theme.unit()
 
     def mark_rect(self, mark: Mark) -> QRectF:
-        """Return the box of a mark; on tiny cells it is kept large enough to be seen."""
-        box = self.geometry.box(mark.rows, mark.cols)
+        """Return the box of a mark; on tiny cells it is kept large enough to be seen, outside the cells short."""
+        reach = max(0.0, self.geometry.overhang - 1.5 * _line_width(mark.role))
+        bounds = self.geometry.all_cells.adjusted(-reach, -reach, reach, reach)
+        box = _clamped(self.geometry.box(mark.rows, mark.cols), bounds)
         grow_x, grow_y = max(0.0, LEAST_MARK_PX - box.width()) / 2, max(0.0, LEAST_MARK_PX - box.height()) / 2
         return box.adjusted(-grow_x, -grow_y, grow_x, grow_y)
 
@@ -272,22 +276,35 @@ class GridPainter:
 
     def paint_mark(self, painter: QPainter, mark: Mark) -> None:
         """Outline some cells in the colour of their meaning."""
-        color, unit = self._mark_color(mark.role), theme.unit()
+        color, line = self._mark_color(mark.role), _line_width(mark.role)
         box = self.mark_rect(mark)
-        line = max(2.0, 0.375 * unit) if mark.role is not Role.READER else max(1.5, 0.25 * unit)
-        if mark.role is Role.RECEPTIVE_FIELD:
-            box.adjust(-line, -line, line, line)  # outside the window's frame
         halo = QColor(self._colors.surface)
         halo.setAlpha(200)
-        _outline(painter, box, line + 2, halo)
+        if mark.role is Role.RECEPTIVE_FIELD:
+            box.adjust(-line, -line, line, line)  # outside the window's frame
+            if mark.tinted and not mark.has_gaps:
+                tint = QColor(color)
+                tint.setAlpha(FIELD_ALPHA)
+                painter.fillRect(box, tint)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if mark.role is Role.PINNED:
+            _outline(painter, box, line + 2, halo)
             painter.setPen(QPen(color, line, Qt.PenStyle.DotLine))
             painter.drawRect(box)
         else:
+            around = 1.5 * line
+            cells = self.geometry.all_cells.adjusted(-around, -around, around, around)
+            outside = not cells.contains(box)
+            if outside:
+                _outline(painter, box, line, *dash_brushes(color, 2 * line))
+                painter.save()
+                painter.setClipRect(cells, Qt.ClipOperation.IntersectClip)
+            _outline(painter, box, line + 2, halo)
             _outline(painter, box, line, color)
+            if outside:
+                painter.restore()
         if mark.has_gaps and self.geometry.cell >= LINES_FROM_PX:
-            painter.setPen(QPen(color, max(1.5, 0.2 * unit)))
+            painter.setPen(QPen(color, max(1.5, 0.2 * theme.unit())))
             for row in mark.rows:
                 for col in mark.cols:
                     painter.drawRect(self.geometry.cell_rect(row, col).adjusted(2, 2, -2, -2))
@@ -295,10 +312,16 @@ class GridPainter:
             self._paint_captions(painter, mark)
 
     def _paint_captions(self, painter: QPainter, mark: Mark) -> None:
-        """Write the kernel's weight in the corner of each window cell, in the ink that the cell asks for."""
+        """Write the kernel's weights in the corners of the window's cells, or none where the longest does not fit."""
         font = theme.font()
+        least = font.pixelSize() / 2
         longest = max((text for row in mark.captions for text in row), key=len)
-        font.setPixelSize(max(7, int(min(0.23 * self.geometry.cell, 1.6 * self.geometry.cell / max(3, len(longest))))))
+        font.setPixelSize(max(1, int(0.23 * self.geometry.cell)))
+        room = 0.9 * self.geometry.cell / max(1.0, theme.text_width(font, longest))
+        size = int(font.pixelSize() * min(1.0, room))
+        if size < least:
+            return  # too small to be read beside the interface's text
+        font.setPixelSize(size)
         painter.setFont(font)
         for a, row in enumerate(mark.rows):
             for b, col in enumerate(mark.cols):
@@ -325,14 +348,49 @@ def hatch_brush(color: QColor, spacing: float, rising: bool) -> QBrush:
     return QBrush(_hatch_tile(color.rgba(), max(2, round(spacing)), rising))
 
 
-def _outline(painter: QPainter, box: QRectF, width: float, color: QColor) -> None:
+@lru_cache(maxsize=16)
+def _dash_tile(rgba: int, length: int, across: bool) -> QImage:
+    period = 7 * length // 4
+    tile = QImage(*((period, 1) if across else (1, period)), QImage.Format.Format_ARGB32_Premultiplied)
+    tile.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(tile)
+    painter.fillRect(QRect(0, 0, length, length), QColor.fromRgba(rgba))
+    painter.end()
+    return tile
+
+
+def dash_brushes(color: QColor, length: float) -> tuple[QBrush, QBrush]:
+    """Return brushes of dashes ``length`` px long for lines that go across and down, faster than a dashed pen."""
+    side = max(1, round(length))
+    return QBrush(_dash_tile(color.rgba(), side, True)), QBrush(_dash_tile(color.rgba(), side, False))
+
+
+def _outline(
+    painter: QPainter, box: QRectF, width: float, across: QColor | QBrush, down: QColor | QBrush | None = None
+) -> None:
     """Draw a frame of ``width`` px along a box as four filled bars, which is several times faster than a pen."""
-    half = width / 2
+    half, down = width / 2, across if down is None else down
     outer, inner = box.adjusted(-half, -half, half, half), box.adjusted(half, half, -half, -half)
-    painter.fillRect(QRectF(outer.left(), outer.top(), outer.width(), width), color)
-    painter.fillRect(QRectF(outer.left(), inner.bottom(), outer.width(), width), color)
-    painter.fillRect(QRectF(outer.left(), inner.top(), width, inner.height()), color)
-    painter.fillRect(QRectF(inner.right(), inner.top(), width, inner.height()), color)
+    painter.fillRect(QRectF(outer.left(), outer.top(), outer.width(), width), across)
+    painter.fillRect(QRectF(outer.left(), inner.bottom(), outer.width(), width), across)
+    painter.fillRect(QRectF(outer.left(), inner.top(), width, inner.height()), down)
+    painter.fillRect(QRectF(inner.right(), inner.top(), width, inner.height()), down)
+
+
+def _clamped(box: QRectF, bounds: QRectF) -> QRectF:
+    """Return the box with every edge moved to the nearest place within bounds."""
+    if bounds.contains(box):
+        return box
+    left, top, right, bottom = bounds.left(), bounds.top(), bounds.right(), bounds.bottom()
+    return QRectF(
+        QPointF(min(max(box.left(), left), right), min(max(box.top(), top), bottom)),
+        QPointF(min(max(box.right(), left), right), min(max(box.bottom(), top), bottom)),
+    )
+
+
+def _line_width(role: Role) -> float:
+    """Return how thick the frame of a mark is, px."""
+    return max(1.5, 0.25 * theme.unit()) if role is Role.READER else max(2.0, 0.375 * theme.unit())
 
 
 def _multiples(first: int, last: int, step: int) -> range:

@@ -1,4 +1,4 @@
-"""Many maps of one shape (channels) as thumbnails in one colour scale: in a strip, or wrapped to the width.
+"""Maps of one shape (channels) as thumbnails in one colour scale, or pictures: in a strip, or wrapped to the width.
 
 The pictures of the maps in view are kept: scrolling and marking only copy them, and a newly computed cell colours one
 pixel of each.
@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QFocusEvent,
     QFont,
     QFontMetricsF,
+    QHelpEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -28,7 +29,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QSizePolicy, QStyle, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QSizePolicy, QStyle, QToolTip, QWidget
 
 from convviz.core import display
 from convviz.core.numbers import format_number
@@ -37,6 +38,7 @@ from convviz.ui.widgets.color_map import color_map, image_of
 from convviz.ui.widgets.grid_painter import LEAST_MARK_PX
 from convviz.ui.widgets.kept_picture import KeptPicture
 from convviz.ui.widgets.numerals import draw_centered
+from convviz.ui.widgets.tooltips import plain
 
 DEFAULT_SIDE, LEAST_SIDE, MOST_SIDE = 12.0, 4.0, 96.0
 """The longer side of a wrapped map in units."""
@@ -44,6 +46,9 @@ STRETCH = 1.25
 """How much longer a wrapped map may be where that gives its cells whole pixels."""
 MARKS_FROM_PX = 2.0
 NAME_SIZE = 0.85
+NAME_LINE = 1.75
+"""How far the lines of a name are apart in units."""
+ENTER_KEYS = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,9 @@ def _margin() -> int:
     return round(theme.unit())
 
 
-def _tile_frame() -> QSize:
-    """Return by how much a tile is larger than its map: margins and a line for the name, in px."""
-    return QSize(2 * _margin(), 2 * _margin() + round(2.25 * theme.unit()))
+def _tile_frame(lines: int = 1) -> QSize:
+    """Return by how much a tile is larger than its map: margins and the lines of the name, in px."""
+    return QSize(2 * _margin(), 2 * _margin() + round((0.5 + lines * NAME_LINE) * theme.unit()))
 
 
 def _name_font(bold: bool) -> QFont:
@@ -120,6 +125,13 @@ def fitted_size(shape: tuple[int, int], side: float, most: float, ratio: float) 
     return QSizeF(max(1, round(shape[1] * pixels)) / ratio, max(1, round(shape[0] * pixels)) / ratio)
 
 
+def pixels_of(pictures_NCHW: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return pictures (N, 3 or 1, H, W) of red, green and blue, or of grey, as pixels (N, H, W) 0xffRRGGBB."""
+    channels = pictures_NCHW.shape[1]
+    red, green, blue = (pictures_NCHW[:, k % channels].astype(np.uint32) for k in range(3))
+    return np.asarray(0xFF000000 | red << 16 | green << 8 | blue, np.uint32)
+
+
 @dataclass(eq=False)
 class Thumbnail:
     """The kept picture of a map, and its cells' colours, which it may share."""
@@ -129,24 +141,30 @@ class Thumbnail:
 
 
 class Mosaic(QAbstractScrollArea):
-    """Shows the maps of an array (C, H, W) as thumbnails with names, one of them chosen.
+    """Shows the maps of an array (C, H, W), or pictures, as thumbnails with names, one of them chosen.
 
     A strip is one row as high as the widget and scrolls sideways; a wrapped mosaic scrolls up and down, and Ctrl with
-    the wheel makes its maps larger or smaller. The background is the viewport's background role.
+    the wheel makes its maps larger or smaller. One that fits makes them as large as all of them have room, down to
+    `LEAST_SIDE`. The background is the viewport's background role.
     """
 
     chosen = Signal(int)  # by the user
+    activated = Signal(int)  # clicked, or chosen and then Return pressed
     hovered = Signal(object)  # (map, row, col), or None where there is no cell
 
-    def __init__(self, wrapped: bool, parent: QWidget | None = None) -> None:
+    def __init__(self, wrapped: bool, parent: QWidget | None = None, fits: bool = False) -> None:
         super().__init__(parent)
         self._wrapped = wrapped
-        self._side = DEFAULT_SIDE
+        self._fits = fits
+        self._side = None if fits else DEFAULT_SIDE  # None: as large as all maps have room
         self._values: NDArray[np.floating] = np.zeros((0, 1))  # (C, H·W)
+        self._pictures: NDArray[np.uint32] | None = None  # (N, H·W), shown in place of values
         self._shape = (1, 1)
+        self._num_maps, self._group = 0, 1
         self._level, self._signed, self._grey = 1.0, True, False
         self._shown: int | None = None
         self._names: tuple[str, ...] = ()
+        self._name_lines = 1
         self._chosen: int | None = None
         self._mark: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         self._pointer: QPointF | None = None
@@ -177,7 +195,7 @@ class Mosaic(QAbstractScrollArea):
     @property
     def num_maps(self) -> int:
         """How many maps there are."""
-        return len(self._values)
+        return self._num_maps
 
     @property
     def chosen_map(self) -> int | None:
@@ -192,30 +210,43 @@ class Mosaic(QAbstractScrollArea):
         grey: bool = False,
         shown: int | None = None,
         names: Sequence[str] = (),
+        group: int = 1,
     ) -> None:
         """Show other maps, with ``level`` (above 0) as the |value| of the strongest colour.
 
         ``signed`` says whether the colour scale reaches below zero. The first ``shown`` cells of every map, in reading
-        order, count as computed (None: all); the others are blank. A map without a name is called by its index. The
-        array must not be written again after it was handed over.
+        order, count as computed (None: all); the others are blank. A map without a name is called by its index; a name
+        may have several lines. Every ``group`` maps belong together: a row of a wrapped mosaic breaks no group that it
+        has room for. The array must not be written again after it was handed over.
         """
         channels, height, width = maps_CHW.shape
-        before = (self.num_maps, self._shape, self._names)
-        self._values, self._shape = maps_CHW.reshape(channels, height * width), (height, width)
+        self._values, self._pictures = maps_CHW.reshape(channels, height * width), None
         self._level, self._signed, self._grey, self._shown = level, signed, grey, shown
-        self._names = tuple(names)
-        if self._chosen is not None and self._chosen >= channels:
+        self._replace(channels, (height, width), tuple(names), group)
+
+    def set_pictures(self, pictures_NCHW: NDArray[np.uint8], names: Sequence[str] = ()) -> None:
+        """Show pictures (N, 3 or 1, H, W) of red, green and blue, or of grey, as they are."""
+        pixels = pixels_of(pictures_NCHW)
+        count, height, width = pixels.shape
+        self._pictures, self._shown = pixels.reshape(count, height * width), None
+        self._replace(count, (height, width), tuple(names), 1)
+
+    def _replace(self, num_maps: int, shape: tuple[int, int], names: tuple[str, ...], group: int) -> None:
+        before = (self._num_maps, self._shape, self._names, self._group)
+        self._num_maps, self._shape, self._names, self._group = num_maps, shape, names, group
+        if self._chosen is not None and self._chosen >= num_maps:
             self._chosen = None
-        if before == (channels, self._shape, self._names):
+        if before == (num_maps, shape, names, group):
             self._forget_pictures()
         else:
+            self._name_lines = 1 + max((name.count("\n") for name in names), default=0)
             self._lay_out()
         self._describe()
 
     def set_shown(self, shown: int | None) -> None:
         """Count another number of cells as computed; only the cells that change are coloured anew."""
         before, self._shown = self._shown, shown
-        num_cells = self._values.shape[1]
+        num_cells = math.prod(self._shape)
         first, last = sorted(num_cells if count is None else min(count, num_cells) for count in (before, shown))
         if first == last:
             return
@@ -249,11 +280,16 @@ class Mosaic(QAbstractScrollArea):
     def _describe(self) -> None:
         height, width = self._shape
         level = format_number(self._level, 3)
-        text = self.tr("Maps of {height}×{width}: {count}; colours from {low} to {high}").format(
+        if self._pictures is None:
+            template = self.tr("Maps of {height}×{width}: {count}; colours from {low} to {high}")
+            one = self.tr("map {name} is chosen")
+        else:
+            template, one = self.tr("Pictures of {height}×{width}: {count}"), self.tr("{name} is chosen")
+        text = template.format(
             count=self.num_maps, height=height, width=width, low=f"−{level}" if self._signed else "0", high=level
         )
         if self._chosen is not None:
-            text += "; " + self.tr("map {name} is chosen").format(name=self.name(self._chosen))
+            text += "; " + one.format(name=self.name(self._chosen).replace("\n", ", "))
         self.setAccessibleDescription(text)
 
     # ---- geometry
@@ -261,12 +297,17 @@ class Mosaic(QAbstractScrollArea):
     def sizeHint(self) -> QSize:
         """Return room for a strip of maps, or for some rows of them."""
         side = round(DEFAULT_SIDE * theme.unit())
-        return QSize(6 * side, 4 * side if self._wrapped else side + _tile_frame().height() + self._bar)
+        return QSize(6 * side, 4 * side if self._wrapped else side + self._frame.height() + self._bar)
 
     def minimumSizeHint(self) -> QSize:
         """Return room for one small map."""
-        side, frame = round(LEAST_SIDE * theme.unit()), _tile_frame()
+        side, frame = round(LEAST_SIDE * theme.unit()), self._frame
         return QSize(2 * side + frame.width() + self._bar, side + frame.height() + self._bar)
+
+    @property
+    def _frame(self) -> QSize:
+        """By how much a tile is larger than its map, in px."""
+        return _tile_frame(self._name_lines)
 
     @property
     def _bar(self) -> int:
@@ -294,8 +335,13 @@ class Mosaic(QAbstractScrollArea):
         index, depth = self._tiles.map_at(place), place.y() % self._tiles.tile.height() / self._tiles.tile.height()
         view = self.viewport().size()
         most = min(MOST_SIDE, min(view.width(), view.height()) / theme.unit())
-        self._side = max(LEAST_SIDE, min(most, self._side * factor))
+        size = self._tiles.map_size
+        side = self._side or max(size.width(), size.height()) / theme.unit()
+        self._side = max(LEAST_SIDE, min(most, side * factor))
         self._lay_out()
+        if self._fits and factor < 1 and self.verticalScrollBar().maximum() == 0:
+            self._side = None
+            self._lay_out()
         if index is not None:
             tile = self._tiles.tile_rect(index)
             self.verticalScrollBar().setValue(round(tile.top() + depth * tile.height() - center.y()))
@@ -328,7 +374,7 @@ class Mosaic(QAbstractScrollArea):
     def _strip_tiles(self) -> TileLayout:
         room = self.maximumViewportSize()
         for height in (room.height(), room.height() - self._bar):
-            side = max(1.0, height - _tile_frame().height())
+            side = max(1.0, height - self._frame.height())
             tiles = self._tiles_of(fitted_size(self._shape, side, side, self.devicePixelRatioF()), None)
             if tiles.size.width() <= room.width():
                 break
@@ -336,31 +382,60 @@ class Mosaic(QAbstractScrollArea):
 
     def _wrapped_tiles(self) -> TileLayout:
         room = self.maximumViewportSize()
+        wanted = (self._side or self._fitting_side(room)) * theme.unit()
         for width in (room.width(), room.width() - self._bar):
-            view = QSize(width, room.height()) - _tile_frame()
-            most = max(1.0, min(view.width(), view.height()))
-            side = min(self._side * theme.unit(), most)
+            view = QSize(width, room.height()) - self._frame
+            most = max(1.0, min(view.width() / self._shape[1], view.height() / self._shape[0]) * max(self._shape))
+            side = min(wanted, most)
+            if self._side is None:
+                most = side
             size = fitted_size(self._shape, side, min(STRETCH * side, most), self.devicePixelRatioF())
             tiles = self._tiles_of(size, width)
             if tiles.size.height() <= room.height():
                 break
         return tiles
 
+    def _fitting_side(self, room: QSize) -> float:
+        """Return the longest side of a map in units with which all maps have room, at least `LEAST_SIDE`."""
+        unit, (height, width), frame = theme.unit(), self._shape, self._frame
+        least = LEAST_SIDE * unit / max(self._shape)  # px a cell
+        narrowest = max(least * width, self._name_width()) + frame.width()
+        best = 0.0
+        for columns in range(1, min(self.num_maps, int(room.width() // narrowest)) + 1):
+            if self._breaks_groups(columns):
+                continue
+            rows = -(-self.num_maps // columns)
+            across = (room.width() // columns - frame.width()) / width
+            down = (room.height() // rows - frame.height()) / height
+            best = max(best, min(across, down))
+        if best < least:  # they scroll, and may then be as wide as their names
+            best = max(least, self._name_width() / width)
+        return min(MOST_SIDE, best * max(self._shape) / unit)
+
+    def _breaks_groups(self, columns: int) -> bool:
+        return columns % self._group != 0 and self._group % columns != 0
+
+    def _name_width(self) -> float:
+        """Return the room that names ask for in px."""
+        return min(self._longest_name(), DEFAULT_SIDE * theme.unit())
+
     def _tiles_of(self, size: QSizeF, width: int | None) -> TileLayout:
         """Return tiles around maps of some size, in rows no wider than ``width``, or in one row."""
-        name_width = min(self._longest_name(), DEFAULT_SIDE * theme.unit())
-        frame = _tile_frame()
+        name_width, frame = self._name_width(), self._frame
         tile = QSize(
             math.ceil(max(size.width(), name_width)) + frame.width(), math.ceil(size.height()) + frame.height()
         )
-        columns = self.num_maps if width is None else width // tile.width()
-        return TileLayout(self.num_maps, self._shape, max(1, columns), tile, size, _margin())
+        columns = max(1, self.num_maps if width is None else width // tile.width())
+        if width is not None:
+            while self._breaks_groups(columns):
+                columns -= 1
+        return TileLayout(self.num_maps, self._shape, columns, tile, size, _margin())
 
     def _longest_name(self) -> float:
         """Return the width of the longest name in px."""
         font, last_index = _name_font(bold=True), str(self.num_maps - 1)
         names = self._names if len(self._names) >= self.num_maps else (*self._names, last_index)
-        return max((theme.text_width(font, name) for name in names), default=0.0)
+        return max((theme.text_width(font, line) for name in names for line in name.split("\n")), default=0.0)
 
     def _reveal(self) -> None:
         """Scroll, if need be, so that the chosen map is in view."""
@@ -378,12 +453,19 @@ class Mosaic(QAbstractScrollArea):
         self._thumbnails.clear()
         self.viewport().update()
 
-    def _thumbnail(self, index: int) -> Thumbnail:
-        pixels = self._pixels([index], 0, self._values.shape[1])[0]
-        return Thumbnail(pixels, self._picture(pixels))
+    def _thumbnails_of(self, maps: list[int]) -> dict[int, Thumbnail]:
+        """Return the pictures of some maps: those that are kept, the others made together."""
+        missing = [index for index in maps if index not in self._thumbnails]
+        if not missing:
+            return {index: self._thumbnails[index] for index in maps}
+        colors = self._pixels(missing, 0, math.prod(self._shape))
+        made = {index: Thumbnail(one, self._picture(one)) for index, one in zip(missing, colors, strict=True)}
+        return {index: made.get(index) or self._thumbnails[index] for index in maps}
 
     def _pixels(self, maps: list[int], first: int, last: int) -> NDArray[np.uint32]:
         """Return the colours of the cells from ``first`` up to ``last`` in some maps, as (maps, cells)."""
+        if self._pictures is not None:
+            return self._pictures[maps, first:last]
         colors = color_map(theme.is_dark(self.palette()), self._grey)
         pixels = colors.pixels(display.to_index(self._values[maps, first:last], self._level))
         if self._shown is not None:
@@ -403,7 +485,7 @@ class Mosaic(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the maps in view and, over them, the choice and the marks."""
         visible = self._tiles.visible(self._in_view())
-        self._thumbnails = {index: self._thumbnails.get(index) or self._thumbnail(index) for index in visible}
+        self._thumbnails = self._thumbnails_of(visible)
         boxes = {index: self._tiles.map_rect(index) for index in visible}
         painter = QPainter(self.viewport())
         painter.translate(-self._offset())
@@ -419,14 +501,21 @@ class Mosaic(QAbstractScrollArea):
 
     def _paint_names(self, painter: QPainter, boxes: dict[int, QRectF]) -> None:
         fonts = _name_font(bold=False), _name_font(bold=True)
-        room, drop = self._tiles.tile.width() - _margin(), 1.5 * theme.unit()
+        unit = theme.unit()
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         for index, box in boxes.items():
-            font, name = fonts[index == self._chosen], self.name(index)
-            if theme.text_width(font, name) > room:
-                name = QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideMiddle, room)
+            font = fonts[index == self._chosen]
             painter.setFont(font)
-            draw_centered(painter, QPointF(box.center().x(), box.bottom() + drop), name, font)
+            for k, line in enumerate(self.name(index).split("\n")):
+                place = QPointF(box.center().x(), box.bottom() + (1.5 + k * NAME_LINE) * unit)
+                draw_centered(painter, place, self._shortened(line, font), font)
+
+    def _shortened(self, line: str, font: QFont) -> str:
+        """Return a line of a name as it fits its tile."""
+        room = self._tiles.tile.width() - _margin()
+        if theme.text_width(font, line) <= room:
+            return line
+        return QFontMetricsF(font).elidedText(line, Qt.TextElideMode.ElideMiddle, room)
 
     def _paint_marks(self, painter: QPainter, boxes: Iterable[QRectF]) -> None:
         """Outline the current cell as a grid does; the outline is the same in all maps, so it is kept as a picture."""
@@ -487,7 +576,7 @@ class Mosaic(QAbstractScrollArea):
     def event(self, event: QEvent) -> bool:
         """Keep the keys that choose a map from being taken as shortcuts, and follow the screen's pixels."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            if self._led_to(event) is not None:
+            if self._led_to(event) is not None or (event.key() in ENTER_KEYS and self._chosen is not None):
                 event.accept()
                 return True
         elif event.type() == QEvent.Type.DevicePixelRatioChange:
@@ -495,11 +584,20 @@ class Mosaic(QAbstractScrollArea):
         return super().event(event)
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """Notice that the pointer left."""
+        """Notice that the pointer left, and show a name in full that is shortened."""
         if event.type() == QEvent.Type.Leave:
             self._pointer = None
             self._hover()
+        elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            index = self._tiles.map_at(QPointF(event.pos()) + self._offset())
+            if index is not None and self._is_shortened(index):
+                QToolTip.showText(event.globalPos(), plain(self.name(index)), self)
+                return True
         return super().viewportEvent(event)
+
+    def _is_shortened(self, index: int) -> bool:
+        font = _name_font(bold=index == self._chosen)
+        return any(self._shortened(line, font) != line for line in self.name(index).split("\n"))
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show the focus frame."""
@@ -526,20 +624,23 @@ class Mosaic(QAbstractScrollArea):
         return target if 0 <= target <= last else current
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Choose another map."""
+        """Choose another map, or activate the chosen one."""
         target = self._led_to(event)
-        if target is None:
+        if event.key() in ENTER_KEYS and self._chosen is not None:
+            self.activated.emit(self._chosen)
+        elif target is None:
             super().keyPressEvent(event)
         elif target != self._chosen:
             self.set_chosen(target)
             self.chosen.emit(target)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose the map under the pointer."""
+        """Choose and activate the map under the pointer."""
         index = self._tiles.map_at(event.position() + self._offset())
         if event.button() == Qt.MouseButton.LeftButton and index is not None:
             self.set_chosen(index)
             self.chosen.emit(index)
+            self.activated.emit(index)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Take the second of two quick clicks as a click."""

@@ -44,8 +44,23 @@ ARROWS = {
 }
 
 
+def frame_around(first_row: int, last_row: int, overhang: float = 0.0) -> QMarginsF:
+    """Return the room that a grid takes around its cells, px: for numbers from one row's to another's, a colour bar.
+
+    ``overhang`` is the room for marks that reach outside the cells, in spacing units.
+    """
+    unit = theme.unit()
+    digits = max(len(str(first_row)), len(str(last_row)), 2)
+    ruler = theme.text_width(theme.font(0.75), "0" * digits) + 0.75 * unit
+    around = overhang * unit
+    return QMarginsF(ruler + around, 2.0 * unit + around, 3.0 + around, 3.5 * unit + around)
+
+
 class NumberGrid(QWidget):
-    """Shows a :class:`GridContent`, marks on it, and lets cells be chosen, edited and painted."""
+    """Shows a :class:`GridContent`, marks on it, and lets cells be chosen, edited and painted.
+
+    ``overhang`` is the room around the cells, in spacing units, for marks on what lies outside them.
+    """
 
     cell_clicked = Signal(int, int)
     cursor_released = Signal()
@@ -58,9 +73,10 @@ class NumberGrid(QWidget):
     rejected = Signal(str)
     view_changed = Signal()
 
-    def __init__(self, editable: bool, parent: QWidget | None = None) -> None:
+    def __init__(self, editable: bool, parent: QWidget | None = None, overhang: float = 0.0) -> None:
         super().__init__(parent)
         self._editable = editable
+        self._overhang = overhang
         self._turned = 0  # eighths of a degree of the wheel that have not made a nudge yet
         self._content = GridContent(np.zeros((1, 1)))
         self._index = np.full((1, 1), 128, np.uint8)
@@ -232,8 +248,9 @@ class NumberGrid(QWidget):
     @property
     def frame(self) -> QMarginsF:
         """The room around the cells for row and column numbers and the colour bar, px."""
-        unit = theme.unit()
-        return QMarginsF(self._ruler_width(), 2.0 * unit, 3.0, 3.5 * unit)
+        first, step = self._content.origin[0], self._content.row_step
+        last = first + self._content.values.shape[0] - 1
+        return frame_around(first * step, last * step, self._overhang)
 
     @property
     def legend_width(self) -> float:
@@ -243,12 +260,6 @@ class NumberGrid(QWidget):
 
     def _viewport(self) -> QRectF:
         return QRectF(self.rect()).marginsRemoved(self.frame)
-
-    def _ruler_width(self) -> float:
-        first = self._content.origin[0]
-        last = first + self._content.values.shape[0] - 1
-        digits = max(len(str(first)), len(str(last)), 2)
-        return theme.text_width(theme.font(0.75), "0" * digits) + 0.75 * theme.unit()
 
     def _fitting_cell(self) -> float:
         height, width = self._content.values.shape
@@ -261,7 +272,9 @@ class NumberGrid(QWidget):
 
     def _move(self, corner: QPointF, cell: float) -> None:
         height, width = self._content.values.shape
-        fresh = GridGeometry((height, width), self._content.origin, self._viewport(), corner, cell).moved(corner, cell)
+        overhang = self._overhang * theme.unit()
+        fresh = GridGeometry((height, width), self._content.origin, self._viewport(), corner, cell, overhang)
+        fresh = fresh.moved(corner, cell)
         if fresh != self._geometry:
             self._geometry = fresh
             self._kept_painter = None
@@ -288,10 +301,12 @@ class NumberGrid(QWidget):
             self._layer = self._render_layer()
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._layer)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(connector_pen(self.palette(), alpha=110))  # the numbers under them stay readable
-        painter.drawLines(self._connectors)
-        painter.setClipRect(self._geometry.viewport.adjusted(-3, -3, 3, 3), Qt.ClipOperation.IntersectClip)
+        if self._connectors:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(connector_pen(self.palette(), alpha=110))  # the numbers under them stay readable
+            painter.drawLines(self._connectors)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright frames are several times faster
+        painter.setClipRect(self._geometry.mark_area, Qt.ClipOperation.IntersectClip)
         grid = self._painter
         for mark in self._marks:
             grid.paint_mark(painter, mark)

@@ -17,7 +17,8 @@ from convviz.ui.widgets.fields import FlatSlider
 from convviz.ui.widgets.live_text import LiveText
 
 MIN_SPEED, MAX_SPEED = 0.5, 60.0
-COMPACT_UNITS, STACKED_UNITS = 128, 79
+WORDY_UNITS, COMPACT_UNITS, STACKED_UNITS = 172, 128, 79
+"""Widths from which the switches have words, the rest has words, and all stand in one row; in spacing units."""
 
 
 class Player(QObject):
@@ -80,7 +81,8 @@ class Transport(Bar):
             for name in names
         }
         self._switches = [
-            FlatButton.for_action(actions[name], with_text=True) for name in ("pin", "receptive_field", "show_all")
+            FlatButton.for_action(actions[name], with_text=True)
+            for name in ("pin", "receptive_field", "pixel_use", "show_all")
         ]
         self._position = LiveText(self)
         self._slider = FlatSlider(colored_as_window=True, parent=self)
@@ -94,6 +96,7 @@ class Transport(Bar):
         self._speed.setToolTip(self.tr("Steps a second while playing, 0.5 to 60."))
         self._speed.valueChanged.connect(self._on_speed)
         self._count = 1
+        self._layer: int | None = None
         self._compact = False
         self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._moving, self._viewing = QHBoxLayout(), QHBoxLayout()
@@ -116,18 +119,21 @@ class Transport(Bar):
         hint = super().minimumSizeHint()
         return QSize(round(48 * unit), hint.height())
 
-    def show_position(self, index: int, count: int) -> None:
-        """Show position ``index`` (from 0) of ``count``."""
+    def show_position(self, index: int, count: int, layer: int | None = None) -> None:
+        """Show position ``index`` (from 0) of ``count``, and in which ``layer`` (from 1) if that is to be said."""
         self._slider.blockSignals(True)
         self._slider.setRange(0, max(0, count - 1))
         self._slider.setValue(index)
         self._slider.blockSignals(False)
         self._slider.update()
-        self._count = count
+        self._count, self._layer = count, layer
         self._show_position_text(index)
 
     def _show_position_text(self, index: int) -> None:
         template = "{index} / {count}" if self._compact else self.tr("position {index} / {count}")
+        if self._layer is not None:
+            layer = self.tr("layer {layer}") if not self._compact else self.tr("L{layer}")
+            template = f"{layer.format(layer=self._layer)} · {template}"
         text, widest = (template.format(index=number, count=self._count) for number in (index + 1, self._count))
         self._position.set_text(text, widest)
 
@@ -155,8 +161,9 @@ class Transport(Bar):
         """Drop the words, then break the line, where the bar is narrow."""
         units = self.width() / theme.unit()
         self._compact = units < COMPACT_UNITS
-        for button in (self._buttons["play"], *self._switches):
-            button.show_text(not self._compact)
+        self._buttons["play"].show_text(not self._compact)
+        for switch in self._switches:
+            switch.show_text(units >= WORDY_UNITS)
         stacked = units < STACKED_UNITS
         self._row.setDirection(QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight)
         self._show_position_text(self._slider.value())
