@@ -51,7 +51,9 @@ def _window_parser() -> argparse.ArgumentParser:
         epilog='"convviz tour --out DIR" writes a picture of every page; see "convviz tour --help".',
         allow_abbrev=False,
     )
-    parser.add_argument("picture", nargs="?", type=Path, metavar="PICTURE", help="picture file to open in the Lab")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="picture or .convviz stack to open in the Lab"
+    )
     parser.add_argument("--version", action="version", version=f"convviz {__version__}")
     return parser
 
@@ -104,8 +106,8 @@ def _tour(options: argparse.Namespace) -> int:
 
 
 def _open_window(options: argparse.Namespace) -> int:
-    if options.picture is not None and not _is_file(options.picture):
-        raise StartError(f"there is no file {str(options.picture)!r}; see convviz --help")
+    if options.file is not None and not _is_file(options.file):
+        raise StartError(f"there is no file {str(options.file)!r}; see convviz --help")
     require_qt()
     require_display()
     from PySide6.QtWidgets import QApplication
@@ -127,8 +129,8 @@ def _open_window(options: argparse.Namespace) -> int:
         settings = Settings()
         theme.apply(application, settings.theme, settings.scale)
         window = MainWindow(settings)
-        if options.picture is not None:
-            window.open_picture(options.picture)
+        if options.file is not None:
+            window.open_file(options.file)
         window.show()
         gc.freeze()  # what the start made stays; looking through it again would halt the window for some 30 ms
         return application.exec()

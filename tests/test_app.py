@@ -8,6 +8,8 @@ import pytest
 from PySide6.QtGui import QColor, QImage
 
 from convviz import __version__
+from convviz.core import stack_file
+from convviz.core.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "convviz"]
@@ -83,7 +85,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["PICTURE", "convviz tour", "--version"]),
+        (["--help"], ["FILE", ".convviz", "convviz tour", "--version"]),
         (["tour", "--help"], ["--out", "--size", "--theme", "--scale"]),
     ],
 )
@@ -112,6 +114,7 @@ except SystemExit:
         (["--colour"], ["--colour", "convviz --help"]),
         (["--vers"], ["--vers", "convviz --help"]),
         (["missing.png"], ["'missing.png'"]),
+        (["missing.convviz"], ["'missing.convviz'"]),
         (["tests"], ["'tests'"]),
         (["line\nbreak.png"], ["there is no file"]),
         (["x" * 5000], ["there is no file"]),
@@ -167,6 +170,15 @@ def test_a_picture_opens(tmp_path: Path) -> None:
     assert image.save(str(tmp_path / "picture.png"))
     done = run([sys.executable, "-c", OPEN_AND_QUIT.format(arguments=[str(tmp_path / "picture.png")], modules=set())])
     assert (done.returncode, said(done.stderr)) == (0, [])
+
+
+@pytest.mark.parametrize("text", [stack_file.to_json(PRESETS["lenet5"]()), "no stack"])
+def test_a_stack_file_opens(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.convviz"
+    path.write_text(text, encoding="utf-8")
+    heavy = {"torch", "torchvision"}
+    done = run([sys.executable, "-c", OPEN_AND_QUIT.format(arguments=[str(path)], modules=heavy)])
+    assert (done.returncode, done.stdout, said(done.stderr)) == (0, "[]\n", [])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

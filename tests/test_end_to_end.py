@@ -10,8 +10,12 @@ from pytestqt.qtbot import QtBot
 
 import convviz.ui.terminal
 from convviz.app import main
+from convviz.core import stack_file
+from convviz.core.explain import FloatArray
+from convviz.core.presets import PRESETS
 from convviz.ui import theme
 from convviz.ui.errors import ErrorDialog
+from convviz.ui.lab.state import conv_of
 from convviz.ui.main_window import MainWindow
 
 Start = Callable[[list[str], Callable[[MainWindow], None]], None]
@@ -87,7 +91,7 @@ def test_a_picture_is_stepped_through_and_everything_comes_back(qtbot: QtBot, st
         assert model.index == 1
         press(qtbot, window, Qt.Key.Key_T, Qt.Key.Key_Plus, ctrl=True)
         window.resize(780, 640)  # Qt's offscreen screen is 800 × 800
-        output.append(model.snapshot.output)
+        output.append(model.snapshot.outputs[0])
 
     def second(window: MainWindow) -> None:
         model = window.lab.model
@@ -96,10 +100,63 @@ def test_a_picture_is_stepped_through_and_everything_comes_back(qtbot: QtBot, st
         assert QApplication.font().pixelSize() > theme.BASE_FONT_PX
         assert window.size().toTuple() == (780, 640)
         assert model.state.source.path == str(picture)
-        assert (model.snapshot.output == output[0]).all()
+        assert (model.snapshot.outputs[0] == output[0]).all()
 
     start([str(picture)], first)
     start([], second)
+
+
+def test_a_stack_is_opened_stepped_through_and_comes_back(qtbot: QtBot, start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "some.convviz"
+    text = stack_file.to_json(PRESETS["lenet5"]())
+    path.write_text(text, encoding="utf-8")
+    outputs: list[FloatArray] = []
+
+    def first(window: MainWindow) -> None:
+        model = window.lab.model
+        qtbot.waitUntil(lambda: stack_file.to_json(model.state.stack) == text)
+        qtbot.waitUntil(lambda: model.snapshot.is_complete)
+        assert model.view == "stack"
+        press(qtbot, window, Qt.Key.Key_End, Qt.Key.Key_Right)
+        assert (model.state.current, model.index) == (1, 0)
+        press(qtbot, window, Qt.Key.Key_Period, Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_S)
+        assert (model.state.current, model.index) == (2, 2)
+        outputs.extend(model.snapshot.outputs)
+
+    def second(window: MainWindow) -> None:
+        model = window.lab.model
+        assert stack_file.to_json(model.state.stack) == text
+        assert (model.view, model.state.current, model.index) == ("stack", 2, 2)
+        assert model.shows_all
+        assert window.lab.stack_view.isVisible()
+        qtbot.waitUntil(lambda: model.snapshot.is_complete)
+        for before, now in zip(outputs, model.snapshot.outputs, strict=True):
+            assert (before == now).all()
+        press(qtbot, window, Qt.Key.Key_L)
+        assert window.lab.layer_view.isVisible()
+        window.lab.choose_view("learn")
+
+    def third(window: MainWindow) -> None:
+        assert window.lab.learn_view.isVisible()
+        assert stack_file.to_json(window.lab.model.state.stack) == text
+
+    start([str(path)], first)
+    path.unlink()
+    start([], second)
+    start([], third)
+
+
+def test_a_file_that_is_no_stack_leaves_the_lab_as_it_was(qtbot: QtBot, start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "notes.convviz"
+    path.write_text("not a stack")
+
+    def use(window: MainWindow) -> None:
+        before = window.lab.model.state
+        qtbot.waitUntil(lambda: "not a stack file" in window.lab.info_bar.message)
+        assert window.lab.model.state is before
+        assert window.lab.layer_view.isVisible()
+
+    start([str(path)], use)
 
 
 def test_hand_made_numbers_come_back(qtbot: QtBot, start: Start) -> None:
@@ -110,7 +167,7 @@ def test_hand_made_numbers_come_back(qtbot: QtBot, start: Start) -> None:
     def second(window: MainWindow) -> None:
         state = window.lab.model.state
         assert state.input[0, 2, 3] == -7.5
-        assert state.weight[0, 0, 0, 0] == 0.25
+        assert conv_of(state).weight[0, 0, 0, 0] == 0.25
 
     start([], first)
     start([], second)
@@ -125,7 +182,7 @@ def test_a_picture_that_went_away_keeps_its_numbers_and_says_so_when_resized(
     def second(window: MainWindow) -> None:
         before = window.lab.model.state
         assert before.size == (16, 24)
-        window.lab.controls.picture_size_requested.emit(8, 12)
+        window.lab.controls.input.picture_size_requested.emit(8, 12)
         qtbot.waitUntil(lambda: "teal.png" in window.lab.info_bar.message)
         assert window.lab.model.state is before
 
@@ -149,6 +206,14 @@ def test_a_file_that_is_no_picture_leaves_the_lab_as_it_was(qtbot: QtBot, start:
 def test_closing_while_playing_or_reading_a_picture_is_clean(qtbot: QtBot, start: Start, picture: Path) -> None:
     def use(window: MainWindow) -> None:
         window.lab.toggle_play()
-        window.open_picture(picture)
+        window.open_file(picture)
+
+    start([], use)
+
+
+def test_closing_while_layers_are_computed_is_clean(qtbot: QtBot, start: Start) -> None:
+    def use(window: MainWindow) -> None:
+        window.lab.choose_preset("alexnet")
+        assert window.lab.model.forward.busy
 
     start([], use)

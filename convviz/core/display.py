@@ -7,6 +7,7 @@ color space for image processing", 2020.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -161,9 +162,15 @@ def _linear(colours: NDArray[np.integer]) -> Grid:
 
 
 def wrapped_shape(count: int) -> tuple[int, int]:
-    """Return the rows and columns, about as many, in which a vector of `count` numbers is shown in reading order."""
-    cols = math.isqrt(max(0, count - 1)) + 1
+    """Return the rows and columns in which a vector of `count` numbers is shown: about square, with few blank cells."""
+    root = math.isqrt(count - 1) + 1
+    cols = min(range(root, root + root // 2 + 1), key=lambda cols: -count % cols)
     return -(-count // cols), cols
+
+
+def grid_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Return the rows and columns in which maps (C, H, W), or a vector (N,), are shown."""
+    return wrapped_shape(shape[0]) if len(shape) == 1 else (shape[1], shape[2])
 
 
 def as_maps(a: NDArray[np.floating]) -> NDArray[np.floating]:

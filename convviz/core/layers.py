@@ -276,7 +276,7 @@ class Weighted(Layer):
         """Whether both have the same array; one to be drawn is the same as none but itself."""
         mine, theirs = self._given[name], other._given[name]
         if isinstance(mine, Drawn) or isinstance(theirs, Drawn):
-            return isinstance(mine, Drawn) and mine == theirs
+            return isinstance(mine, Drawn) and isinstance(theirs, Drawn) and mine == theirs
         return mine is theirs or np.array_equal(getattr(self, name), getattr(other, name))
 
     def __hash__(self) -> int:

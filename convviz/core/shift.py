@@ -63,7 +63,8 @@ class ShiftEffect:
     @cached_property
     def difference(self) -> FloatArray:
         """After − before, (C, H, W), with rounding errors as 0."""
-        difference: FloatArray = self.after - self.before
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference: FloatArray = self.after - self.before
         difference[np.abs(difference) <= self.rounding] = 0
         return difference
 

@@ -106,9 +106,11 @@ class Axis:
         if self.kernel_size <= room:
             fitting.append(f"a dilation of at most {(room - 1) // (self.kernel_size - 1)}")
         fitting.append(f"an input of at least {self.size + self.span - room}")
+        padding = self.padded_size - self.size
+        input_size = f"{self.size} ({padding} more as padding)" if padding else str(self.size)
         return (
-            f"{self.name}: a kernel of {self.kernel_size} with dilation {self.dilation} spans {self.span} cells, but "
-            f"the input has {self.size}, with padding {self.padded_size}; {' or '.join(fitting)} would fit."
+            f"A kernel of {self.kernel_size} with dilation {self.dilation} spans {self.span} cells along the "
+            f"{self.name}, but the input has {input_size}; {' or '.join(fitting)} would fit."
         )
 
     @property

@@ -98,6 +98,46 @@ LAB_ACTIONS = (
         checkable=True,
     ),
     _record(
+        "view_layer",
+        QT_TRANSLATE_NOOP("Actions", "Layer"),
+        QT_TRANSLATE_NOOP("Actions", "Step the current layer: input, kernel and output."),
+        "L",
+        checkable=True,
+    ),
+    _record(
+        "view_stack",
+        QT_TRANSLATE_NOOP("Actions", "Stack"),
+        QT_TRANSLATE_NOOP("Actions", "See all layers side by side, and how far a unit sees."),
+        "K",
+        checkable=True,
+    ),
+    _record(
+        "view_shift",
+        QT_TRANSLATE_NOOP("Actions", "Shift"),
+        QT_TRANSLATE_NOOP("Actions", "Move the input by a pixel and see which outputs change."),
+        "H",
+        checkable=True,
+    ),
+    _record(
+        "view_learn",
+        QT_TRANSLATE_NOOP("Actions", "Learn"),
+        QT_TRANSLATE_NOOP("Actions", "Find a hidden kernel by gradient descent."),
+        "E",
+        checkable=True,
+    ),
+    _record(
+        "previous_layer",
+        QT_TRANSLATE_NOOP("Actions", "Previous layer"),
+        QT_TRANSLATE_NOOP("Actions", "Step the layer before."),
+        ",",
+    ),
+    _record(
+        "next_layer",
+        QT_TRANSLATE_NOOP("Actions", "Next layer"),
+        QT_TRANSLATE_NOOP("Actions", "Step the layer behind."),
+        ".",
+    ),
+    _record(
         "pin",
         QT_TRANSLATE_NOOP("Actions", "Pin"),
         QT_TRANSLATE_NOOP("Actions", "Keep this position explained; point at another output cell to see it beside."),
@@ -114,6 +154,14 @@ LAB_ACTIONS = (
         checkable=True,
     ),
     _record(
+        "pixel_use",
+        QT_TRANSLATE_NOOP("Actions", "Pixel use"),
+        QT_TRANSLATE_NOOP("Actions", "Show how often each input cell is read."),
+        "U",
+        icon="pixel-use",
+        checkable=True,
+    ),
+    _record(
         "show_all",
         QT_TRANSLATE_NOOP("Actions", "Show all"),
         QT_TRANSLATE_NOOP("Actions", "Show every output cell, or only those the window has reached."),
@@ -124,9 +172,16 @@ LAB_ACTIONS = (
     _record(
         "open",
         QT_TRANSLATE_NOOP("Actions", "Open picture…"),
-        QT_TRANSLATE_NOOP("Actions", "Use a PNG, JPEG, WebP or BMP file as the input."),
+        QT_TRANSLATE_NOOP("Actions", "Use a PNG, JPEG, WebP or BMP file as the input, or open a .convviz stack."),
         "Ctrl+O",
         icon="open",
+    ),
+    _record(
+        "save_stack",
+        QT_TRANSLATE_NOOP("Actions", "Save stack…"),
+        QT_TRANSLATE_NOOP("Actions", "Save input shape, layers and weights as a .convviz file."),
+        "Ctrl+S",
+        icon="save",
     ),
     _record(
         "copy",
@@ -134,6 +189,13 @@ LAB_ACTIONS = (
         QT_TRANSLATE_NOOP("Actions", "Copy the grid as text for a spreadsheet."),
         "Ctrl+C",
         icon="copy",
+    ),
+    _record(
+        "copy_pytorch",
+        QT_TRANSLATE_NOOP("Actions", "Copy as PyTorch"),
+        QT_TRANSLATE_NOOP("Actions", "Copy a PyTorch program that prints the number shown."),
+        "Ctrl+Shift+C",
+        icon="code",
     ),
     _record(
         "paste",

@@ -39,9 +39,9 @@ class MainWindow(QMainWindow):
         self._restore()
         self.lab.setFocus()
 
-    def open_picture(self, path: Path) -> None:
-        """Use a picture file as the Lab's input."""
-        self.lab.open_picture(path)
+    def open_file(self, path: Path) -> None:
+        """Open a picture or a stack in the Lab."""
+        self.lab.open_file(path)
 
     def _connect(self) -> None:
         act = self._actions
@@ -104,7 +104,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window and the page."""
-        self.lab.player.stop()
+        self.lab.stop()
         self.lab.save()
         self._settings.window_geometry = self.saveGeometry()
         self._settings.save()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEventLoop, QSize, Qt, QThread
 from PySide6.QtWidgets import QApplication
 
 from convviz.core.numbers import NumberError, parse_number
 from convviz.core.window import Pair
 from convviz.ui import theme
+from convviz.ui.jobs import JobRunner
 from convviz.ui.lab import state as lab
 from convviz.ui.lab.page import LabPage
 from convviz.ui.main_window import MainWindow
@@ -39,9 +39,9 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
             window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
             window.setFixedSize(QSize(*size))
             window.show()
-            application.processEvents()
+            _settle()
             prepare(window.lab)
-            application.processEvents()
+            _settle()
             picture = window.grab()
             window.close()
             window.deleteLater()
@@ -50,15 +50,44 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
             if not picture.save(str(path)):
                 raise OSError(f"{path} cannot be written")
             written.append(path)
+    for thread in application.findChildren(QThread):
+        thread.wait()  # one that was asked to stop may still be at its layer
     return written
 
 
-def _change(page: LabPage, state: lab.LabState) -> None:
+def _settle() -> None:
+    """Let nested layouts come to rest: each round of events may ask for another."""
+    for _ in range(12):
+        QApplication.processEvents()
+
+
+def _change(page: LabPage, *changes: Callable[[lab.LabState], lab.LabState]) -> None:
+    state = page.model.state
+    for change in changes:
+        state = change(state)
     page.model.change(state, "tour")
 
 
-def _made(page: LabPage, kind: str, size: Pair, channels: int = 1) -> lab.LabState:
-    return lab.with_made_input(page.model.state, kind, size, 0, channels)
+def _made(kind: str, size: Pair, channels: int = 1) -> Callable[[lab.LabState], lab.LabState]:
+    return lambda state: lab.with_made_input(state, kind, size, 0, channels)
+
+
+def _window(name: str, value: int) -> Callable[[lab.LabState], lab.LabState]:
+    return lambda state: lab.with_parameter(state, name, (value, value))
+
+
+def _kernel(kind: str) -> Callable[[lab.LabState], lab.LabState]:
+    return lambda state: lab.with_kernel(state, kind)
+
+
+def _operation(operation: lab.Operation) -> Callable[[lab.LabState], lab.LabState]:
+    return lambda state: lab.with_operation(state, operation)
+
+
+def _wait(runner: JobRunner) -> None:
+    """Wait for the background."""
+    while runner.busy:
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
 
 def _convolution(page: LabPage) -> None:
@@ -66,27 +95,23 @@ def _convolution(page: LabPage) -> None:
 
 
 def _receptive_field(page: LabPage) -> None:
-    state = replace(_made(page, "letter", (9, 9)), stride=(1, 1), dilation=(2, 2))
-    _change(page, lab.with_kernel(state, "prewitt_y"))
+    _change(page, _made("letter", (9, 9)), _window("stride", 1), _window("dilation", 2), _kernel("prewitt_y"))
     page.model.go_to(9)
     page.model.show_receptive_field(True)
 
 
 def _max_pooling(page: LabPage) -> None:
-    state = lab.with_operation(replace(_made(page, "random", (8, 8)), padding=(0, 0)), "max")
-    _change(page, state)
+    _change(page, _made("random", (8, 8)), _window("padding", 0), _operation("max"))
     page.model.go_to(4)
 
 
 def _average_pooling(page: LabPage) -> None:
-    state = lab.with_operation(_made(page, "ramp", (6, 6)), "avg")
-    _change(page, state)
+    _change(page, _made("ramp", (6, 6)), _operation("avg"))
     page.model.show_all(True)
 
 
 def _pinned(page: LabPage) -> None:
-    state = lab.legal(replace(_made(page, "blob", (7, 7)), stride=(1, 1)))
-    _change(page, lab.with_kernel(state, "laplacian"))
+    _change(page, _window("stride", 1), _kernel("laplacian"))
     page.model.show_all(True)
     page.model.go_to(8)
     page.model.pin((1, 1))
@@ -94,23 +119,33 @@ def _pinned(page: LabPage) -> None:
 
 
 def _readers(page: LabPage) -> None:
-    _change(page, replace(_made(page, "checkerboard", (8, 8)), stride=(1, 1)))
+    _change(page, _made("checkerboard", (8, 8)), _window("stride", 1))
     page.model.show_all(True)
+    page.layer_view.canvas.input.grid.set_cursor_cell((3, 3))
     page.model.probe((3, 3))
+
+
+def _pixel_use(page: LabPage) -> None:
+    _change(page, _made("blob", (9, 9)), _window("padding", 0))
+    page.model.show_all(True)
+    page.model.show_pixel_use(True)
+    page.model.go_to(5)
 
 
 def _long_numbers(page: LabPage) -> None:
     values = np.random.default_rng(0).normal(0, 2000, (1, 7, 7))
-    state = lab.with_input(page.model.state, values, lab.Source("custom"))
     weight = np.random.default_rng(1).normal(0, 1, (1, 1, 3, 3))
-    _change(page, lab.with_weight(state, weight))
+    _change(
+        page,
+        lambda state: lab.with_input(state, values, lab.Source("custom")),
+        lambda state: lab.with_weight(state, weight),
+    )
     page.model.go_to(10)
 
 
 def _colour(page: LabPage) -> None:
-    state = lab.with_kernel(replace(_made(page, "blob", (12, 12), channels=3), stride=(1, 1)), "gaussian")
-    _change(page, state)
-    page.model.choose_channel(0, colour=True)
+    _change(page, _made("blob", (12, 12), channels=3), _window("stride", 1), _kernel("gaussian"))
+    page.model.show_colour()
     page.model.go_to(70)
 
 
@@ -119,22 +154,28 @@ def _picture(page: LabPage) -> None:
     rows, cols = np.mgrid[0:256, 0:256] / 255
     disc = (np.hypot(rows - 0.45, cols - 0.55) < 0.27) * 90
     values = np.round(40 + 90 * cols + disc + 30 * np.sin(24 * rows * cols)).clip(0, 255)
-    state = replace(page.model.state, stride=(1, 1), bias=0.0)
-    _change(page, lab.with_input(state, values[None], lab.Source("custom", is_brightness=True)))
+    source = lab.Source("custom", is_brightness=True)
+    _change(page, _window("stride", 1), lambda state: lab.with_input(state, values[None], source))
     page.model.show_all(True)
     page.model.go_to(256 * 120 + 130)
 
 
 def _zoomed(page: LabPage) -> None:
     _picture(page)
-    for panel in (page.canvas.input, page.canvas.output):
+    for panel in (page.layer_view.canvas.input, page.layer_view.canvas.output):
         panel.grid.zoom(40)
     page.model.go_to(256 * 80 + 100)
 
 
 def _large_kernel(page: LabPage) -> None:
-    state = replace(_made(page, "diagonal_edge", (16, 16)), stride=(1, 1), padding=(0, 0))
-    _change(page, lab.with_kernel(lab.with_kernel_size(state, (9, 9)), "gaussian"))
+    _change(
+        page,
+        _made("diagonal_edge", (16, 16)),
+        _window("stride", 1),
+        _window("padding", 0),
+        _window("kernel_size", 9),
+        _kernel("gaussian"),
+    )
     page.model.go_to(20)
 
 
@@ -142,7 +183,106 @@ def _error(page: LabPage) -> None:
     try:
         parse_number("twelve")
     except NumberError as error:
-        page.canvas.input.grid.rejected.emit(said(error))
+        page.layer_view.canvas.input.grid.rejected.emit(said(error))
+
+
+def _feature_maps(page: LabPage) -> None:
+    _change(
+        page,
+        _made("letter", (10, 10), channels=3),
+        _window("stride", 1),
+        lambda state: lab.with_out_channels(state, 6),
+    )
+    page.model.choose_map(1, 4)
+    page.model.go_to(64)
+
+
+def _depthwise(page: LabPage) -> None:
+    _change(
+        page,
+        _made("random", (8, 8), channels=4),
+        _window("stride", 1),
+        lambda state: lab.with_out_channels(state, 4),
+        lambda state: lab.with_groups(state, 4),
+    )
+    page.model.show_all(True)
+    page.model.choose_map(1, 2)
+    page.model.go_to(27)
+
+
+def _linear(page: LabPage) -> None:
+    page.choose_preset("lenet5")
+    page.choose_view("layer")
+    page.model.choose_layer(7, position=40)
+
+
+def _batch_norm(page: LabPage) -> None:
+    _change(page, lambda state: lab.with_added_layer(state, "batch_norm"))
+    page.model.show_all(True)
+    page.model.go_to(6)
+
+
+def _stack(page: LabPage) -> None:
+    page.choose_preset("four_layers")
+    page.model.show_all(True)
+    page.model.go_to(4)
+
+
+def _stack_filling(page: LabPage) -> None:
+    page.choose_preset("four_layers")
+    page.model.choose_layer(2, position=12)
+
+
+def _stack_padding(page: LabPage) -> None:
+    _change(
+        page,
+        _made("letter", (9, 9)),
+        lambda state: lab.with_added_layer(state, "relu"),
+        lambda state: lab.with_added_layer(state, "conv"),
+        _window("padding", 1),
+    )
+    page.choose_view("stack")
+    page.model.show_all(True)
+    page.model.go_to(1)
+
+
+def _stack_effective(page: LabPage) -> None:
+    page.choose_preset("dilations")
+    page.model.show_all(True)
+    page.model.go_to(14)
+    page.stack_view.compute_effective()
+    _wait(page.stack_view.runner)
+
+
+def _stack_vgg16(page: LabPage) -> None:
+    page.choose_preset("vgg16")
+    page.model.forward.cancel()
+    page.model.choose_layer(30, position=24)
+
+
+def _stack_misfit(page: LabPage) -> None:
+    page.choose_preset("four_layers")
+    _change(page, _made("letter", (5, 5)))
+
+
+def _shift(page: LabPage) -> None:
+    _change(page, _made("letter", (10, 10)), _window("stride", 1))
+    page.choose_view("shift")
+    page.shift_view.move_by(0, 1)
+
+
+def _learn(page: LabPage) -> None:
+    page.choose_view("learn")
+    for _ in range(10):
+        page.learn_view.step()
+
+
+def _learn_diverging(page: LabPage) -> None:
+    page.choose_view("learn")
+    page.learn_view.controls.start.chosen.emit("halves")
+    page.learn_view.controls.rate.setValue(0.04)
+    for _ in range(60):
+        page.learn_view.step()
 
 
 STATES: dict[str, Callable[[LabPage], None]] = {
@@ -152,10 +292,24 @@ STATES: dict[str, Callable[[LabPage], None]] = {
     "lab_average_pooling": _average_pooling,
     "lab_pinned": _pinned,
     "lab_readers": _readers,
+    "lab_pixel_use": _pixel_use,
     "lab_long_numbers": _long_numbers,
     "lab_colour": _colour,
     "lab_picture": _picture,
     "lab_zoomed": _zoomed,
     "lab_large_kernel": _large_kernel,
     "lab_error": _error,
+    "lab_feature_maps": _feature_maps,
+    "lab_depthwise": _depthwise,
+    "lab_linear": _linear,
+    "lab_batch_norm": _batch_norm,
+    "stack": _stack,
+    "stack_filling": _stack_filling,
+    "stack_padding": _stack_padding,
+    "stack_effective": _stack_effective,
+    "stack_vgg16": _stack_vgg16,
+    "stack_misfit": _stack_misfit,
+    "shift": _shift,
+    "learn": _learn,
+    "learn_diverging": _learn_diverging,
 }

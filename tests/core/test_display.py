@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from convviz.core.display import (
     BLACK_TEXT,
     WHITE_TEXT,
     ZERO,
+    as_maps,
     contrast,
     diverging_lut,
     is_signed,
@@ -16,6 +19,7 @@ from convviz.core.display import (
     signed_levels,
     text_on,
     to_index,
+    wrapped_shape,
 )
 
 both_looks = pytest.mark.parametrize("dark", [False, True])
@@ -134,3 +138,22 @@ def test_rgb_image_moves_channels_last_and_clips() -> None:
     assert image.dtype == np.uint8
     assert image.flags.c_contiguous
     assert rgb_image(x_CHW, 510.0)[0, 0].tolist() == [0, 64, 128]
+
+
+@given(units=st.integers(1, 30_000))
+def test_a_vector_is_wrapped_about_square(units: int) -> None:
+    rows, cols = wrapped_shape(units)
+    assert (rows - 1) * cols < units <= rows * cols
+    assert math.sqrt(units) <= cols <= 1.5 * math.sqrt(units) + 2
+
+
+def test_a_vector_is_wrapped_without_blank_cells_where_that_can_be() -> None:
+    assert [wrapped_shape(units) for units in (1, 7, 10, 84, 120, 1000, 4096)] == [
+        (1, 1), (2, 4), (2, 5), (7, 12), (10, 12), (25, 40), (64, 64)
+    ]  # fmt: skip
+
+
+def test_maps_stay_and_vectors_become_one_map() -> None:
+    maps = np.arange(12.0).reshape(3, 2, 2)
+    assert as_maps(maps) is maps
+    assert as_maps(np.arange(1.0, 8)).tolist() == [[[1, 2, 3, 4], [5, 6, 7, 0]]]

@@ -240,7 +240,7 @@ def test_impossible_pooling() -> None:
     ("shape", "message"),
     [
         ((2, 5, 5), "The input has 2 channels, but the convolution takes 1"),
-        ((1, 2, 5), "height: a kernel of 3 with dilation 1 spans 3 cells, but the input has 2"),
+        ((1, 2, 5), "A kernel of 3 with dilation 1 spans 3 cells along the height, but the input has 2"),
         ((5, 5), "The input is 5×5; it must be channels × height × width"),
         ((1, 0, 5), "The input is 1×0×5"),
         ((), "The input is a single number"),

@@ -99,8 +99,8 @@ def test_a_misfit_names_all_sizes_and_what_would_fit() -> None:
     with pytest.raises(ShapeError) as raised:
         Axis(4, 3, dilation=3, pad_before=1, pad_after=1, name="height")
     assert str(raised.value) == (
-        "height: a kernel of 3 with dilation 3 spans 7 cells, but the input has 4, with padding 6; a kernel size of at "
-        "most 2 or a dilation of at most 2 or an input of at least 5 would fit."
+        "A kernel of 3 with dilation 3 spans 7 cells along the height, but the input has 4 (2 more as padding); "
+        "a kernel size of at most 2 or a dilation of at most 2 or an input of at least 5 would fit."
     )
 
 

@@ -41,15 +41,38 @@ def test_tooltips_name_the_key(window: MainWindow) -> None:
         assert action.toolTip().endswith(f"({key})")
 
 
-def test_every_action_works_in_a_fresh_window(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
-    actions = (*window.actions(), *window.lab.actions())
-    assert {action.objectName() for action in actions} == {record.name for record in RECORDS}
+VIEWS = ("view_layer", "view_stack", "view_shift", "view_learn")
+
+
+@pytest.mark.parametrize("preset", [None, "four_layers"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_action_works_in_every_view(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, view: str, preset: str | None
+) -> None:
+    for dialog in ("getOpenFileName", "getSaveFileName"):
+        monkeypatch.setattr(QFileDialog, dialog, lambda *_: ("", ""))
+    actions = {action.objectName(): action for action in (*window.actions(), *window.lab.actions())}
+    assert set(actions) == {record.name for record in RECORDS}
+    if preset is not None:
+        window.lab.choose_preset(preset)
+    actions[view].trigger()
     for _ in range(2):
-        for action in actions:
-            action.trigger()
-            QApplication.processEvents()
+        for name, action in actions.items():
+            if name not in VIEWS:
+                action.trigger()
+                QApplication.processEvents()
+    assert actions[view].isChecked()
     window.lab.player.stop()
+
+
+def test_views_lead_from_one_to_any_other(window: MainWindow) -> None:
+    actions = {action.objectName(): action for action in window.lab.actions()}
+    for first in VIEWS:
+        for second in VIEWS:
+            for name in (first, second):
+                actions[name].trigger()
+                QApplication.processEvents()
+                assert [one for one in VIEWS if actions[one].isChecked()] == [name]
 
 
 def keys_in_readme() -> set[str]:

@@ -13,6 +13,7 @@ from convviz.ui.widgets.transport import Transport
 
 Roles = QPalette.ColorRole
 MODES: tuple[theme.Mode, ...] = ("dark", "light")
+VIEWS = ("layer", "stack", "shift", "learn")
 SCALES = (0.75, 1.0, 2.0, 3.0)
 SMALL_SCREEN = QRect(0, 0, 1280, 720)
 
@@ -115,7 +116,9 @@ def test_an_icon_has_its_size_and_colour(light: QApplication, ratio_of_screen: f
 
 def in_effect(window: MainWindow, qtbot: QtBot, scale: float) -> None:
     """Wait until the font, which Qt hands out by events, has reached the window and its layouts have settled."""
-    qtbot.waitUntil(lambda: window.lab.canvas.input.grid.font().pixelSize() == round(theme.BASE_FONT_PX * scale))
+    qtbot.waitUntil(
+        lambda: window.lab.layer_view.canvas.input.grid.font().pixelSize() == round(theme.BASE_FONT_PX * scale)
+    )
     QApplication.processEvents()
 
 
@@ -140,13 +143,20 @@ def application() -> QApplication:
     return found
 
 
-def test_the_window_stays_on_a_small_screen(scaled: MainWindow) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_window_stays_on_a_small_screen(scaled: MainWindow, view: str) -> None:
+    scaled.lab.choose_preset("lenet5")
+    scaled.lab.choose_view(view)
+    QApplication.processEvents()
+    scaled.grab()
     assert SMALL_SCREEN.size().expandedTo(scaled.minimumSizeHint()) == SMALL_SCREEN.size()
     assert scaled.size() == SMALL_SCREEN.size()
 
 
 @pytest.mark.parametrize("kind", [TopBar, Transport])
 def test_nothing_in_the_bars_is_cut(scaled: MainWindow, kind: type[QWidget]) -> None:
+    scaled.lab.choose_preset("lenet5")
+    QApplication.processEvents()
     (bar,) = scaled.findChildren(kind)
     shown = [child for child in bar.findChildren(QWidget) if child.isVisible()]
     assert len(shown) > 5
@@ -156,7 +166,10 @@ def test_nothing_in_the_bars_is_cut(scaled: MainWindow, kind: type[QWidget]) -> 
     assert SMALL_SCREEN.contains(QRect(bar.mapTo(scaled, bar.rect().topLeft()), bar.size()))
 
 
-def test_no_row_of_the_controls_is_wider_than_the_controls(scaled: MainWindow) -> None:
+@pytest.mark.parametrize("layer", [0, 1, 2, 7])
+def test_no_row_of_the_controls_is_wider_than_the_controls(scaled: MainWindow, layer: int) -> None:
+    scaled.lab.choose_preset("lenet5")
+    scaled.lab.model.choose_layer(layer)
     scaled.lab.show_controls(True)
     QApplication.processEvents()
     controls = scaled.lab.controls
@@ -179,7 +192,9 @@ def test_theme_and_scale_change_while_the_window_is_open(qtbot: QtBot, window: M
     assert application().font().pixelSize() == theme.BASE_FONT_PX
 
 
-def test_every_label_can_be_read_after_a_switch_of_theme(window: MainWindow) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_label_can_be_read_after_a_switch_of_theme(window: MainWindow, view: str) -> None:
+    window.lab.choose_view(view)
     for mode in MODES:
         theme.apply(application(), mode, 1.0)
         QApplication.processEvents()
@@ -190,12 +205,21 @@ def test_every_label_can_be_read_after_a_switch_of_theme(window: MainWindow) -> 
                 assert contrast_ratio >= 4.5, label.text()
 
 
-def test_both_themes_look_different_everywhere(window: MainWindow) -> None:
-    parts = (window.lab.canvas, window.lab.strip, window.lab.transport, window.lab.controls)
-    before = [part.grab().toImage() for part in parts]
+@pytest.mark.parametrize("view", VIEWS)
+def test_both_themes_look_different_everywhere(window: MainWindow, view: str) -> None:
+    lab = window.lab
+    lab.choose_view(view)
+    QApplication.processEvents()
+    parts: dict[str, tuple[QWidget, ...]] = {
+        "layer": (lab.layer_view.canvas, lab.layer_view.strip, lab.transport, lab.controls),
+        "stack": (lab.stack_view.canvas, lab.stack_view.table, lab.stack_view),
+        "shift": (lab.shift_view.table, lab.shift_view.strip, lab.shift_view),
+        "learn": (lab.learn_view,),
+    }
+    before = [part.grab().toImage() for part in parts[view]]
     theme.apply(application(), "dark", 1.0)
     QApplication.processEvents()
-    for part, picture in zip(parts, before, strict=True):
+    for part, picture in zip(parts[view], before, strict=True):
         after = part.grab().toImage()
         corner = after.pixelColor(after.width() - 3, after.height() - 3)
         assert after != picture
@@ -214,7 +238,7 @@ def test_the_controls_are_as_before_after_the_largest_scale(qtbot: QtBot, window
 
 
 def test_the_grids_follow_a_switch_of_theme_at_once(window: MainWindow) -> None:
-    grid = window.lab.canvas.input.grid
+    grid = window.lab.layer_view.canvas.input.grid
     theme.apply(application(), "light", 1.0)
     QApplication.processEvents()
     light = grid.grab().toImage()

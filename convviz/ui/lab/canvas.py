@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize
 from PySide6.QtGui import QPainter, QPaintEvent, QRegion, QResizeEvent
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QWidget
 
 from convviz.core import display
-from convviz.core.explain import MaxExplanation
-from convviz.core.layers import Conv2d
+from convviz.core.dense import Flatten, Linear
+from convviz.core.elementwise import GELU, BatchNorm2d, Dropout, Elementwise, ReLU, Sigmoid, Tanh
+from convviz.core.explain import FloatArray, MaxExplanation
+from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d
 from convviz.core.numbers import format_number
+from convviz.core.pixel_use import pixel_use
 from convviz.core.window import Axis
 from convviz.ui import theme
-from convviz.ui.lab.model import LabModel, Snapshot
-from convviz.ui.lab.strip import CHANNEL_NAMES, span_text
+from convviz.ui.lab.grid_panel import GridPanel
+from convviz.ui.lab.layer_text import names_of_channels
+from convviz.ui.lab.limits import is_pooling
+from convviz.ui.lab.model import LabModel
+from convviz.ui.lab.snapshot import Cell, Step
 from convviz.ui.widgets.grid_content import GridContent, Mark, Role
 from convviz.ui.widgets.grid_painter import DIGITS_FROM_PX, connector_pen, line_box
+from convviz.ui.widgets.mosaic import Mosaic
 from convviz.ui.widgets.number_grid import NumberGrid
 
 CELL_LIMIT = 84.0
@@ -54,58 +61,12 @@ def column_widths(columns: tuple[Column, Column, Column], width: float, height: 
     return wanted
 
 
-class GridPanel(QWidget):
-    """A titled grid: what it is, one line about it, the numbers."""
-
-    def __init__(self, name: str, editable: bool, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._title = QLabel(self)
-        self._subtitle = QLabel(self)
-        self.grid = NumberGrid(editable, self)
-        self.grid.setAccessibleName(name)
-        for label in (self._title, self._subtitle):
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._restyle()
-
-    def set_texts(self, title: str, subtitle: str) -> None:
-        """Show another title and another line (or two) under it."""
-        self._title.setText(title)
-        self._subtitle.setText(subtitle)
-
-    @property
-    def header_height(self) -> int:
-        """The height that the texts need, px."""
-        return self._title.sizeHint().height() + self._subtitle.sizeHint().height() + round(theme.unit() / 2)
-
-    @property
-    def text_width(self) -> int:
-        """The width that the texts need, px."""
-        texts = max(self._title.sizeHint().width(), self._subtitle.sizeHint().width())
-        return round(self.grid.frame.left() + max(texts, self.grid.legend_width))
-
-    def arrange(self, box: QRect, header_height: int) -> None:
-        """Take a place on the canvas, with the grid below ``header_height`` px of text."""
-        self.setGeometry(box)
-        left, first = round(self.grid.frame.left()), self._title.sizeHint().height()
-        self._title.setGeometry(left, 0, box.width() - left, first)
-        self._subtitle.setGeometry(left, first, box.width() - left, header_height - first)
-        self.grid.setGeometry(0, header_height, box.width(), box.height() - header_height)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow font and palette."""
-        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "grid"):
-            self._restyle()
-        super().changeEvent(event)
-
-    def _restyle(self) -> None:
-        self._title.setFont(theme.font(1.25, bold=True))
-        self._subtitle.setFont(theme.font(0.9))
-        theme.mute(self._subtitle)
+MAPS_UNITS = 9.5
+"""Height of a strip of thumbnails, in spacing units."""
 
 
 class Canvas(QWidget):
-    """Draws the model's snapshot and turns the pointer into changes of the model."""
+    """Draws the current layer — input, kernel, output — and turns the pointer into changes of the model."""
 
     def __init__(self, model: LabModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -121,6 +82,14 @@ class Canvas(QWidget):
         )
         self.output.grid.setToolTip(self.tr("Click a cell to move the window there."))
         self._panels = (self.input, self.kernel, self.output)
+        self.input_maps = self._mosaic(self.tr("Input channels"), self.tr("Click an input channel to show it."))
+        self.kernel_maps = self._mosaic(
+            self.tr("Kernel slices"), self.tr("One slice of the kernel for each input channel: click one to show it.")
+        )
+        self.output_maps = self._mosaic(
+            self.tr("Feature maps"), self.tr("Each kernel makes one feature map: click one to show it.")
+        )
+        self._mosaics = (self.input_maps, self.kernel_maps, self.output_maps)
         self._lines: list[QLineF] = []
         self._announced = QSize()
         for panel in self._panels:
@@ -128,72 +97,112 @@ class Canvas(QWidget):
         model.state_changed.connect(self.show_state)
         model.position_changed.connect(self.show_position)
         model.view_changed.connect(self.show_state)
+        model.outputs_changed.connect(self.show_state)
         self.output.grid.cell_clicked.connect(model.go_to_cell)
         self.output.grid.cell_hovered.connect(model.hover)
         self.input.grid.cell_clicked.connect(lambda row, col: model.probe((row, col)))
         self.input.grid.cursor_released.connect(lambda: model.probe(None))
+        self.input_maps.chosen.connect(model.choose_channel)
+        self.kernel_maps.chosen.connect(self._on_slice)
+        self.output_maps.chosen.connect(lambda channel: model.choose_map(model.state.current + 1, channel))
         self.show_state()
+
+    def _mosaic(self, name: str, tooltip: str) -> Mosaic:
+        mosaic = Mosaic(wrapped=False, parent=self)
+        mosaic.setAccessibleName(name)
+        mosaic.setToolTip(tooltip)
+        mosaic.hide()
+        return mosaic
 
     # ---- from the model
 
     def show_state(self) -> None:
         """Draw everything anew."""
-        snapshot = self._model.snapshot
-        self._show_input(snapshot)
-        self._show_kernel(snapshot)
-        self._show_output(snapshot)
+        step = self._model.step
+        if step is None or self._model.view != "layer":
+            return
+        self._show_input(step)
+        self._show_kernel(step)
+        self._show_output(step)
+        self._show_maps(step)
         self._arrange()
-        self._show_marks()
+        self._show_marks(step)
 
     def show_position(self) -> None:
         """Move the window; of the grids only the cells it leaves and enters are painted."""
-        if self._model.state.is_pooling:
-            self._show_kernel(self._model.snapshot)  # without a kernel, the numbers in the window stand there
-        self._show_marks()
+        step = self._model.step
+        if step is None or self._model.view != "layer":
+            return
+        if step.shows_window or isinstance(step.layer, Linear):
+            self._show_kernel(step)
+        if self._model.channel != self._shown_channel:
+            self._show_input(step)
+        self._show_marks(step)
 
-    def _show_marks(self) -> None:
+    def _show_marks(self, step: Step) -> None:
         model = self._model
-        self.output.grid.set_shown(None if model.shows_all else model.index + 1)
-        self.input.grid.set_marks(*self._input_marks())
-        self.kernel.grid.set_marks(*self._kernel_marks())
-        self.output.grid.set_marks(*self._output_marks())
+        self.output.grid.set_shown(model.shown)
+        self.input.grid.set_marks(*self._input_marks(step))
+        self.kernel.grid.set_marks(*self._kernel_marks(step))
+        self.output.grid.set_marks(*self._output_marks(step))
+        row, col = model.position
+        if self.output_maps.isVisibleTo(self):
+            self.output_maps.set_shown(model.shown)
+            self.output_maps.set_mark((row,), (col,))
         if self.input.grid.cell_px >= 1:
-            rows, cols = self._taps(model.position)
+            rows, cols = step.taps(model.position)
             self.input.grid.ensure_visible(rows, cols)
-            row, col = model.position
             self.output.grid.ensure_visible((row,), (col,))
         self._place_connectors()
 
-    def _show_input(self, snapshot: Snapshot) -> None:
-        state, model = snapshot.state, self._model
-        height, width = state.size
-        rows, cols = snapshot.rows, snapshot.cols
-        colour = model.shows_colour
-        padded = np.asarray(snapshot.padded, dtype=np.float64)
-        picture = display.rgb_image(np.nan_to_num(padded, neginf=0.0), snapshot.input_level) if colour else None
-        self.input.grid.set_content(
-            GridContent(
-                values=padded[model.channel],
-                level=snapshot.input_level,
-                signed=display.is_signed(state.input),
-                grey=snapshot.is_grey,
+    def _show_input(self, step: Step) -> None:
+        model = self._model
+        height, width = step.input_size
+        self._shown_channel = model.channel
+        windowed = step.x.ndim == 3
+        rows, cols = step.rows, step.cols
+        self.input.grid.editable = step.reads_network_input and not model.shows_pixel_use
+        name, subtitle = self.input_name(), self._padding_text(step)
+        if model.shows_pixel_use and windowed:
+            counts = pixel_use(step.axes).astype(np.float64)
+            content = GridContent(counts, display.signed_levels(counts), signed=False)
+            name, subtitle = self.tr("Pixel use"), self.tr("how many windows read each cell")
+        else:
+            colour = model.shows_colour_step
+            picture = display.rgb_image(np.nan_to_num(step.padded, neginf=0.0), step.input_level) if colour else None
+            content = GridContent(
+                values=step.padded[model.channel],
+                level=step.input_level,
+                signed=step.input_is_signed,
+                grey=step.is_grey,
                 size=(height, width),
-                origin=(-rows.pad_before, -cols.pad_before),
-                unread_rows=~rows.covered,
-                unread_cols=~cols.covered,
+                origin=(-rows.pad_before, -cols.pad_before) if windowed else (0, 0),
+                unread_rows=~rows.covered if windowed else np.zeros(0, bool),
+                unread_cols=~cols.covered if windowed else np.zeros(0, bool),
                 picture=picture,
+                row_step=1 if windowed else width,
             )
-        )
-        what = self.tr("Input {size}").format(size=_size_text(height, width))
-        if state.channels > 1:
-            what = f"{what} × {state.channels}"
-        self.input.set_texts(what, self._padding_text(snapshot))
+        self.input.grid.set_content(content, None if windowed else step.x.size)
+        self.input.set_texts(f"{name} {shape_of_maps(step.x)}", subtitle)
 
-    def _padding_text(self, snapshot: Snapshot) -> str:
-        rows, cols, state = snapshot.rows, snapshot.cols, snapshot.state
+    def input_name(self) -> str:
+        """Return what the current layer reads: the input, or the output of a layer before it."""
+        current = self._model.state.current
+        return self.tr("Input") if current == 0 else self.tr("Layer {number} ·").format(number=current)
+
+    def _padding_text(self, step: Step) -> str:
+        if step.x.ndim == 1:
+            return self.tr("a vector, in rows")
+        rows, cols = step.rows, step.cols
+        if isinstance(step.layer, Elementwise | Flatten):
+            return self.tr("each cell by itself")
         if not any((rows.pad_before, rows.pad_after, cols.pad_before, cols.pad_after)):
             return self.tr("no padding")
-        fill = {"max": "−∞", "avg": self.tr("zeros")}.get(state.operation, self._mode_name(state.padding_mode))
+        layer = step.layer
+        if isinstance(layer, Conv2d):
+            fill = self._mode_name(layer.padding_mode)
+        else:
+            fill = "−∞" if isinstance(layer, MaxPool2d) else self.tr("zeros")
         return self.tr("padding {amount} ({fill}) → {size}").format(
             amount=_padding_amount(rows, cols), fill=fill, size=_size_text(rows.padded_size, cols.padded_size)
         )
@@ -206,89 +215,172 @@ class Canvas(QWidget):
             "circular": self.tr("circular"),
         }[mode]
 
-    def _show_kernel(self, snapshot: Snapshot) -> None:
-        state = snapshot.state
-        kernel_size = _size_text(*state.kernel_size)
-        size, origin, grey = state.kernel_size, (0, 0), snapshot.is_grey and state.is_pooling
-        self.kernel.grid.editable = not state.is_pooling
-        if isinstance(snapshot.layer, Conv2d):
-            channel = self._model.channel
-            values = state.weight[0, channel]
-            level, signed = snapshot.kernel_level, display.is_signed(state.weight)
-            title = self.tr("Kernel {size}").format(size=kernel_size)
-            sign = "−" if state.bias < 0 else "+"
-            subtitle = self.tr("bias {sign} {bias}").format(sign=sign, bias=format_number(abs(state.bias)))
-            if state.channels > 1:
-                subtitle = self.tr("channel {channel}").format(channel=CHANNEL_NAMES[channel]) + " · " + subtitle
-            if state.flip:
-                values = values[::-1, ::-1].copy()
+    def _show_kernel(self, step: Step) -> None:
+        layer, model = step.layer, self._model
+        self.kernel.grid.editable = not step.shows_window
+        if isinstance(layer, Conv2d):
+            shown = layer.applied_weight[model.out_channel, model.slice].astype(np.float64)
+            content = GridContent(shown, step.kernel_level, step.kernel_is_signed)
+            title = self.tr("Kernel {size}").format(size=_size_text(*layer.kernel_size))
+            subtitle = self._bias_text(None if layer.bias is None else float(layer.bias[model.out_channel]))
+            if step.input.shape[0] > 1:
+                subtitle = self.tr("channel {channel}").format(channel=self._names()[model.channel]) + " · " + subtitle
+            if layer.flip:
                 subtitle = self.tr("turned by 180°") + " · " + subtitle
-        else:
-            explanation = self._model.explain(self._model.compared)
-            values = np.asarray(explanation.values[0], dtype=np.float64)
-            real = ~explanation.is_padding
-            size = int(real.any(axis=1).sum()), int(real.any(axis=0).sum())
-            origin = -int(real.any(axis=1).argmax()), -int(real.any(axis=0).argmax())
-            level, signed = snapshot.input_level, display.is_signed(state.input)
-            title = self.tr("Window {size}").format(size=kernel_size)
-            subtitle = (
-                self.tr("no weights: the largest wins") if state.operation == "max" else self.tr("no weights: the mean")
+        elif isinstance(layer, Linear):
+            content = GridContent(
+                display.as_maps(layer.weight[model.index])[0].astype(np.float64),
+                step.kernel_level,
+                step.kernel_is_signed,
             )
-        self.kernel.grid.set_content(GridContent(values, level, signed, grey, size, origin))
+            title = self.tr("Weights of unit {unit}").format(unit=model.index)
+            subtitle = self._bias_text(None if layer.bias is None else float(layer.bias[model.index]))
+        else:
+            content = self._window_content(step)
+            title = self.tr("Window {size}").format(size=_size_text(*content.values.shape))
+            if isinstance(layer, Elementwise | Flatten):
+                title = self.tr("One cell")
+            subtitle = self._function_text(layer)
+        count = layer.in_features if isinstance(layer, Linear) else None
+        self.kernel.grid.set_content(content, count)
         self.kernel.set_texts(title, subtitle)
 
-    def _show_output(self, snapshot: Snapshot) -> None:
-        state, model = snapshot.state, self._model
-        output = np.asarray(snapshot.output, dtype=np.float64)
-        colour = model.shows_colour and state.is_pooling
-        channel = model.channel if state.is_pooling else 0
-        picture = display.rgb_image(np.nan_to_num(output, neginf=0.0), snapshot.input_level) if colour else None
-        level = snapshot.input_level if state.is_pooling else snapshot.output_level
-        signed = display.is_signed(state.input if state.is_pooling else output)
-        self.output.grid.set_content(
-            GridContent(output[channel], level, signed, snapshot.is_grey and state.is_pooling, picture=picture),
-            None if model.shows_all else model.index + 1,
+    def _window_content(self, step: Step) -> GridContent:
+        """Return the numbers in the window of a layer without weights."""
+        explanation = self._model.explain(self._model.compared)
+        if explanation is None:
+            raise ValueError("a layer at work explains every cell")
+        real = ~explanation.is_padding
+        return GridContent(
+            np.asarray(explanation.values[0], dtype=np.float64),
+            step.input_level,
+            step.input_is_signed,
+            step.is_grey,
+            (int(real.any(axis=1).sum()), int(real.any(axis=0).sum())),
+            (-int(real.any(axis=1).argmax()), -int(real.any(axis=0).argmax())),
         )
-        title = self.tr("Output {size}").format(size=_size_text(*snapshot.output_size))
-        if output.shape[0] > 1:
-            title = f"{title} × {output.shape[0]}"
-        self.output.set_texts(title, size_formula(snapshot))
 
-    def _taps(self, cell: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the input rows and columns that an output cell's window covers, padding included."""
-        snapshot = self._model.snapshot
-        last_row = snapshot.state.size[0] + snapshot.rows.pad_after - 1
-        last_col = snapshot.state.size[1] + snapshot.cols.pad_after - 1
-        rows = tuple(int(row) for row in snapshot.rows.taps_at(cell[0]) if row <= last_row)
-        cols = tuple(int(col) for col in snapshot.cols.taps_at(cell[1]) if col <= last_col)
-        return rows, cols
+    def _bias_text(self, bias: float | None) -> str:
+        if bias is None:
+            return self.tr("no bias")
+        return self.tr("bias {sign} {bias}").format(sign="−" if bias < 0 else "+", bias=format_number(abs(bias)))
 
-    def _window_mark(self, cell: tuple[int, int], role: Role, captions: bool) -> Mark:
-        rows, cols = self._taps(cell)
-        layer = self._model.snapshot.layer
+    def _function_text(self, layer: Layer) -> str:
+        """Return what a layer without a kernel makes of its window, in a few words."""
+        texts: tuple[tuple[tuple[type[Layer], ...], str], ...] = (
+            ((MaxPool2d, GlobalMaxPool2d), self.tr("no weights: the largest wins")),
+            ((AvgPool2d, GlobalAvgPool2d), self.tr("no weights: the mean")),
+            ((ReLU,), self.tr("no weights: max(0, x)")),
+            ((Sigmoid,), self.tr("no weights: 1 / (1 + e⁻ˣ)")),
+            ((Tanh,), self.tr("no weights: tanh x")),
+            ((GELU,), self.tr("no weights: x · Φ(x)")),
+            ((BatchNorm2d,), self.tr("(x − mean) / √(variance + ε) · weight + bias")),
+            ((Dropout,), self.tr("passes its input on")),
+        )
+        return next((text for kinds, text in texts if isinstance(layer, kinds)), self.tr("one cell, one unit"))
+
+    def _show_output(self, step: Step) -> None:
+        model = self._model
+        colour = model.shows_colour_step and is_pooling(step.layer)
+        picture = display.rgb_image(np.nan_to_num(step.output, neginf=0.0), step.input_level) if colour else None
+        self.output.grid.set_content(
+            GridContent(
+                step.output[model.out_channel].astype(np.float64),
+                step.output_level,
+                step.output_is_signed,
+                step.is_grey and step.keeps_scale,
+                picture=picture,
+                row_step=1 if step.y.ndim == 3 else step.output_size[1],
+            ),
+            model.shown,
+        )
+        formula = size_formula(step) if step.y.ndim == 3 else self.tr("a vector, in rows")
+        if isinstance(step.layer, Elementwise) and step.y.ndim == 3:
+            formula = self.tr("as large as the input")
+        self.output.set_texts(self.tr("Output {size}").format(size=shape_of_maps(step.y)), formula)
+
+    # ---- thumbnails
+
+    def _show_maps(self, step: Step) -> None:
+        model, layer = self._model, step.layer
+        names, grey = self._names(), step.is_grey
+        numbers = [str(channel) for channel in range(step.output.shape[0])]
+        out_names = names if step.keeps_channels and step.y.ndim == 3 else numbers
+        self._show_thumbnails(
+            self.input_maps, step.input, step.input_level, step.input_is_signed, grey, None, names, model.channel
+        )
+        self._show_thumbnails(
+            self.output_maps,
+            step.output,
+            step.output_level,
+            step.output_is_signed,
+            grey and step.keeps_scale,
+            model.shown,
+            out_names,
+            model.out_channel,
+        )
+        slices, slice_names = step.input[:0], names
+        if isinstance(layer, Conv2d):
+            slices = layer.applied_weight[model.out_channel]
+            slice_names = [names[channel] for channel in step.channels_read(model.out_channel)]
+        self._show_thumbnails(
+            self.kernel_maps, slices, step.kernel_level, step.kernel_is_signed, False, None, slice_names, model.slice
+        )
+
+    def _show_thumbnails(
+        self,
+        mosaic: Mosaic,
+        maps: FloatArray,
+        level: float,
+        signed: bool,
+        grey: bool,
+        shown: int | None,
+        names: list[str],
+        chosen: int,
+    ) -> None:
+        """Show several maps as thumbnails; a single one is the grid above them."""
+        several = maps.shape[0] > 1
+        mosaic.setVisible(several)
+        if several:
+            mosaic.set_maps(maps, level, signed, grey, shown, names)
+            mosaic.set_chosen(chosen)
+
+    def _names(self) -> list[str]:
+        return channel_names(self._model)
+
+    def _on_slice(self, index: int) -> None:
+        step = self._model.step
+        if step is not None:
+            self._model.choose_channel(step.channels_read(self._model.out_channel).start + index)
+
+    # ---- marks
+
+    def _window_mark(self, step: Step, cell: Cell, role: Role, captions: bool) -> Mark:
+        rows, cols = step.taps(cell)
         texts: tuple[tuple[str, ...], ...] = ()
-        if captions and isinstance(layer, Conv2d):
-            weights = layer.applied_weight[0, self._model.channel].tolist()
+        if captions and isinstance(step.layer, Conv2d):
+            weights = step.layer.applied_weight[self._model.out_channel, self._model.slice].tolist()
             texts = tuple(tuple(f"×{format_number(weight, 3)}" for weight in row) for row in weights)
         return Mark(rows, cols, role, texts)
 
-    def _input_marks(self) -> list[Mark]:
+    def _input_marks(self, step: Step) -> list[Mark]:
         model = self._model
-        marks = [self._window_mark(model.compared, Role.WINDOW, captions=not model.shows_colour)]
+        captions = not model.shows_colour_step and not model.shows_pixel_use
+        marks = [self._window_mark(step, model.compared, Role.WINDOW, captions)]
         if model.pinned is not None:
-            marks.insert(0, self._window_mark(model.pinned, Role.PINNED, captions=False))
-        explanation = model.explain(model.compared) if model.state.is_pooling else None
+            marks.insert(0, self._window_mark(step, model.pinned, Role.PINNED, captions=False))
+        explanation = model.explain(model.compared) if step.shows_window else None
         if isinstance(explanation, MaxExplanation):
             for a, b in explanation.ties:
                 marks.append(Mark((int(explanation.rows[a]),), (int(explanation.cols[b]),), Role.WINDOW))
         if model.shows_receptive_field:
-            field = receptive_field(model)
+            field = step.real_taps(model.position)
             if field is not None:
                 marks.insert(0, Mark(*field, Role.RECEPTIVE_FIELD))
         return marks
 
-    def _kernel_marks(self) -> list[Mark]:
-        if not self._model.state.is_pooling:
+    def _kernel_marks(self, step: Step) -> list[Mark]:
+        if not step.shows_window:
             return []
         content = self.kernel.grid.content
         marks = [Mark(*_all_cells(content), Role.WINDOW)]
@@ -298,11 +390,11 @@ class Canvas(QWidget):
             marks += [Mark((a + top,), (b + left,), Role.WINDOW) for a, b in explanation.ties]
         return marks
 
-    def _output_marks(self) -> list[Mark]:
+    def _output_marks(self, step: Step) -> list[Mark]:
         model = self._model
         marks = []
         if model.probed is not None:
-            rows, cols = model.readers(model.probed)
+            rows, cols = step.readers(model.probed, model.channel)
             if rows and cols:
                 marks.append(Mark(rows, cols, Role.READER))
         if model.pinned is not None:
@@ -322,7 +414,8 @@ class Canvas(QWidget):
         """Return the least size at which no text is cut and a 3×3 grid can be read."""
         unit = theme.unit()
         width = sum(max(panel.text_width, round(12 * unit)) for panel in self._panels) + 7 * unit
-        return QSize(round(width), round(24 * unit))
+        maps = MAPS_UNITS if any(mosaic.isVisibleTo(self) for mosaic in self._mosaics) else 0
+        return QSize(round(width), round((24 + maps) * unit))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Arrange the grids in the new room."""
@@ -332,6 +425,8 @@ class Canvas(QWidget):
         """Place the three grids side by side in the middle, with room between them for the connectors."""
         unit = theme.unit()
         area = QRectF(self.rect()).adjusted(unit, unit, -unit, 0)
+        maps_height = round(MAPS_UNITS * unit) if any(mosaic.isVisibleTo(self) for mosaic in self._mosaics) else 0
+        area.setHeight(area.height() - maps_height)
         header = max(panel.header_height for panel in self._panels)
         columns, cell_height = [], 1.0
         for panel in self._panels:
@@ -344,8 +439,10 @@ class Canvas(QWidget):
         spare = max(0.0, area.width() - 2 * gap - sum(widths))
         gap += min(9 * unit, spare / 3)
         x = area.left() + max(0.0, area.width() - 2 * gap - sum(widths)) / 2
-        for panel, width in zip(self._panels, widths, strict=True):
+        for panel, mosaic, width in zip(self._panels, self._mosaics, widths, strict=True):
             panel.arrange(QRect(round(x), round(area.top()), round(width), round(area.height())), header)
+            left = panel.grid.frame.left()
+            mosaic.setGeometry(round(x + left), round(area.bottom()), round(width - left), maps_height)
             x += width + gap
         least = self.minimumSizeHint()
         if least != self._announced:
@@ -362,7 +459,9 @@ class Canvas(QWidget):
     def _connectors(self) -> list[QLineF]:
         """Return the lines from the window to the kernel and from the kernel to the output cell, on this widget."""
         model = self._model
-        rows, cols = self._taps(model.compared)
+        if model.step is None:
+            return []
+        rows, cols = model.step.taps(model.compared)
         window = self._on_canvas(self.input.grid, self.input.grid.box_in_view(rows, cols))
         kernel = self._on_canvas(self.kernel.grid, self.kernel.grid.box_in_view(*_all_cells(self.kernel.grid.content)))
         row, col = model.compared
@@ -403,31 +502,26 @@ class Canvas(QWidget):
         painter.drawLines(self._lines)
 
 
-def receptive_field(model: LabModel) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return the real input rows and columns that feed the current output cell, or None where all is padding."""
-    snapshot = model.snapshot
-    row, col = model.position
-    rows = np.unique(snapshot.rows.source_of(snapshot.rows.taps_at(row)))
-    cols = np.unique(snapshot.cols.source_of(snapshot.cols.taps_at(col)))
-    rows, cols = rows[rows >= 0], cols[cols >= 0]
-    if not rows.size or not cols.size:
-        return None
-    return tuple(int(r) for r in rows), tuple(int(c) for c in cols)
+def channel_names(model: LabModel) -> list[str]:
+    """Return what the channels of the current layer's input are called."""
+    step = model.step
+    if step is None:
+        return []
+    count = step.input.shape[0]
+    return names_of_channels(count) if step.reads_network_input else [str(channel) for channel in range(count)]
 
 
-def receptive_field_text(model: LabModel, template: str, nothing: str) -> str:
-    """Return the receptive field in words; ``template`` has {rows}, {cols} and {size}."""
-    field = receptive_field(model)
-    if field is None:
-        return nothing
-    rows, cols = field
-    size = _size_text(rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1)
-    return template.format(rows=span_text(rows), cols=span_text(cols), size=size)
+def shape_of_maps(array: FloatArray) -> str:
+    """Return rows × columns, with the channels where there are several: “7×7”, “7×7 × 3”; “120” of a vector."""
+    if array.ndim == 1:
+        return str(array.size)
+    channels, *size = array.shape
+    return _size_text(size[0], size[1]) + (f" × {channels}" if channels > 1 else "")
 
 
-def size_formula(snapshot: Snapshot) -> str:
+def size_formula(step: Step) -> str:
     """Return ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 with today's numbers, a line an axis where the axes differ."""
-    rows, cols = _axis_formula(snapshot.rows), _axis_formula(snapshot.cols)
+    rows, cols = _axis_formula(step.rows), _axis_formula(step.cols)
     return rows if rows == cols else f"{rows}\n{cols}"
 
 

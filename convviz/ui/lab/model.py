@@ -3,81 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Literal, get_args
+from weakref import proxy
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from convviz.core import display
-from convviz.core.explain import Explanation
-from convviz.core.layers import Layer
-from convviz.core.window import Axis
+from convviz.core.dense import Flatten, Linear
+from convviz.core.explain import Explanation, Position
+from convviz.core.layers import Conv2d, Shape
+from convviz.core.stack import INPUT, Stack
+from convviz.ui.jobs import JobRunner
 from convviz.ui.lab import state as lab
-from convviz.ui.lab.state import Array, LabState
+from convviz.ui.lab.compute import Outputs, outputs_at_once, remaining_outputs
+from convviz.ui.lab.snapshot import Cell, Snapshot, Step
+from convviz.ui.lab.state import RGB, Array, LabState
 
-FEW_CELLS = 64
-"""Up to this many changed input cells, only the output cells that read them are computed anew."""
+View = Literal["layer", "stack", "shift", "learn"]
+"""What of the Lab is shown: the current layer, all of them, the lesson on shifts or that on learning."""
 
-Cell = tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A state and everything computed from it, ready to be drawn."""
-
-    state: LabState
-    layer: Layer
-    rows: Axis
-    cols: Axis
-    padded: Array  # (C, H + padding, W + padding), as the layer reads it
-    output: Array  # (C_out, H_out, W_out)
-    input_level: float
-    is_grey: bool  # the input is shown as brightness
-    kernel_level: float
-    output_level: float
-
-    @property
-    def output_size(self) -> Cell:
-        """Rows and columns of the output."""
-        return int(self.output.shape[1]), int(self.output.shape[2])
-
-    @property
-    def num_positions(self) -> int:
-        """Positions of the window."""
-        return self.output_size[0] * self.output_size[1]
+Unit = tuple[int, Cell | int]
+"""A layer, or `INPUT`, and one of its units: (i, j), or n in a vector."""
 
 
 def take_snapshot(state: LabState, previous: Snapshot | None = None) -> Snapshot:
-    """Compute what follows from a state; after an edit of a few input cells, only the output cells that read them."""
-    old = previous.state if previous is not None else None
-    if previous is not None and old is not None and old.layer == state.layer and old.input.shape == state.input.shape:
-        layer, (rows, cols) = previous.layer, (previous.rows, previous.cols)
-        changed = np.flatnonzero((old.input != state.input).any(axis=0))
-        if len(changed) <= FEW_CELLS:
-            output = previous.output.copy()
-            for row, col in (divmod(int(cell), state.size[1]) for cell in changed):
-                read_rows, read_cols = rows.readers(row), cols.readers(col)
-                if read_rows.size and read_cols.size:
-                    patch = layer.forward_at(state.input, read_rows, read_cols)
-                    output[:, read_rows[:, None], read_cols] = patch
-        else:
-            output = np.asarray(layer.forward(state.input))
-    else:
-        layer, (rows, cols) = state.layer, state.axes
-        output = np.asarray(layer.forward(state.input))
-    return Snapshot(
-        state=state,
-        layer=layer,
-        rows=rows,
-        cols=cols,
-        padded=np.asarray(layer.padded(state.input)),
-        output=output,
-        input_level=display.signed_levels(state.input),
-        is_grey=state.source.is_brightness and not display.is_signed(state.input),
-        kernel_level=display.signed_levels(state.weight),
-        output_level=display.signed_levels(output),
-    )
+    """Compute what quickly follows from a state; what did not change since ``previous`` is kept."""
+    if previous is None:
+        return Snapshot(state, outputs_at_once(state))
+    return Snapshot(state, outputs_at_once(state, previous.state, previous.outputs))
 
 
 class _Patch:
@@ -100,7 +56,8 @@ class _Change(QUndoCommand):
     def __init__(self, model: LabModel, text: str, snapshot: Snapshot, key: Hashable) -> None:
         super().__init__(text)
         before, after = model.state, snapshot.state
-        self._model, self._key = model, key
+        self._model: LabModel = proxy(model)  # a cycle with the undo stack would let the collector crash
+        self._key = key
         self._first: Snapshot | None = snapshot
         self._patches: list[_Patch] = []
         if before.input is not after.input and before.input.shape == after.input.shape:
@@ -112,7 +69,9 @@ class _Change(QUndoCommand):
         return -1 if self._key is None else 1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, _Change) or other._key != self._key or bool(self._patches) != bool(other._patches):
+        if not isinstance(other, _Change) or (other._key, other._before.current) != (self._key, self._after.current):
+            return False
+        if bool(self._patches) != bool(other._patches):
             return False
         self._after = other._after
         self._patches += other._patches
@@ -146,39 +105,64 @@ class LabModel(QObject):
 
     state_changed = Signal()
     position_changed = Signal()
-    view_changed = Signal()  # channel, pin, hovered and probed cells, switches
+    view_changed = Signal()  # channels, pin, hovered and probed cells, switches, the page's view
+    outputs_changed = Signal()  # a layer's output came from the background
 
     def __init__(self, state: LabState, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(200)
         self.snapshot = take_snapshot(state)
+        self.forward = JobRunner(self)
+        self.forward.progressed.connect(self._on_outputs)
+        self.forward.succeeded.connect(self._on_outputs)
+        self.forward.failed.connect(self._on_failed)
+        self._asked: tuple[Array, Stack] | None = None  # what the background was asked to compute last
         self._position = 0
-        self._channel = 0
-        self._colour = state.channels == 3
+        self._channels = [0] * (len(state.stack.layers) + 1)  # of the input, then of every layer
+        self._colour = state.channels == RGB
+        self._view: View = "layer"
         self._pinned: Cell | None = None
         self._hovered: Cell | None = None
-        self._explained: tuple[Snapshot, tuple[int, int, int], Explanation] | None = None  # the last, asked for often
+        self._hovered_unit: Unit | None = None
+        self._explained: tuple[Step, Position, Explanation] | None = None  # the last, asked for often
         self._probed: Cell | None = None
         self._show_all = False
         self._show_receptive_field = False
+        self._show_pixel_use = False
+        self._compute()
 
     # ---- state
 
     @property
     def state(self) -> LabState:
-        """The input, the operation and its parameters."""
+        """The input, the stack and its current layer."""
         return self.snapshot.state
+
+    @property
+    def step(self) -> Step | None:
+        """The current layer at work, None while that cannot be shown."""
+        return self.snapshot.step
 
     def change(self, state: LabState, text: str, key: Hashable = None) -> None:
         """Go to another state as one undoable step; consecutive steps with the same ``key`` become one."""
+        if state is self.state:
+            return
         snapshot = take_snapshot(state, self.snapshot)  # what does not fit fails here, not inside the undo stack
         self.undo_stack.push(_Change(self, text, snapshot, key))
+
+    def choose_layer(self, index: int, position: int = 0) -> None:
+        """Step another layer, from a position on. This is no change of the state that could be undone."""
+        index = min(len(self.state.stack.layers) - 1, max(0, index))
+        if index != self.state.current:
+            self._show(Snapshot(replace(self.state, current=index), self.snapshot.outputs), position)
+        elif position != self._position:
+            self.go_to(position)
 
     def edit_input(self, cells: list[Cell], value: float, text: str, key: Hashable = None, nudge: bool = False) -> None:
         """Give input cells of the chosen channel (in a colour picture, of all) a value, or ``nudge`` them by it."""
         values = self.state.input.copy()
-        channels = slice(None) if self.shows_colour else self.channel
+        channels = slice(None) if self.shows_colour else self._channels[0]
         for row, col in cells:
             values[channels, row, col] = values[channels, row, col] + value if nudge else value
         if np.array_equal(values, self.state.input):
@@ -189,29 +173,88 @@ class LabModel(QObject):
     def edit_kernel(
         self, cells: list[Cell], value: float, text: str, key: Hashable = None, nudge: bool = False
     ) -> None:
-        """Give cells of the kernel's slice for the chosen channel (as shown) a value, or ``nudge`` them by it."""
-        weight = self.state.weight.copy()
+        """Give cells of the kernel's slice for the chosen channels (as shown) a value, or ``nudge`` them by it."""
+        layer = self.state.layer
+        if not isinstance(layer, (Conv2d, Linear)):
+            return
+        weight = layer.weight.astype(np.float64)
+        if isinstance(layer, Conv2d):
+            shown = weight[self.weights_index, self.slice]
+            shown = shown[::-1, ::-1] if layer.flip else shown
+        else:
+            shown = weight[self.weights_index][None]
+            step = self.step
+            columns = step.input_size[1] if step is not None else layer.in_features
+            cells = [(0, row * columns + col) for row, col in cells if row * columns + col < layer.in_features]
         for row, col in cells:
-            shown = weight[0, self.channel, ::-1, ::-1] if self.state.flip else weight[0, self.channel]
             shown[row, col] = shown[row, col] + value if nudge else value
-        self.change(lab.with_weight(self.state, weight), text, key)
+        change = lab.with_weight if isinstance(layer, Conv2d) else lab.with_units_weight
+        self.change(change(self.state, weight), text, key)
 
-    def _show(self, snapshot: Snapshot) -> None:
-        row, col = self.position
-        before, self.snapshot, state = self.state, snapshot, snapshot.state
-        height, width = self.snapshot.output_size
-        self._position = min(row, height - 1) * width + min(col, width - 1)
-        if self._channel >= state.channels:
-            self._channel = 0
-        self._pinned = self._inside(self._pinned)
-        self._hovered = None
-        if state.size != before.size or state.operation != before.operation or state.source.kind != before.source.kind:
+    def _show(self, snapshot: Snapshot, position: int | None = None) -> None:
+        before, (row, col) = self.state, self.position
+        self.snapshot, state = snapshot, snapshot.state
+        if position is None and state.current == before.current:
+            height, width = self.output_size
+            position = min(row, height - 1) * width + min(col, width - 1)
+        self._position = position or 0
+        self._fit_view(before)
+        self._pinned = self._inside(self._pinned) if state.current == before.current else None
+        self._hovered = self._hovered_unit = None
+        if (
+            state.size != before.size
+            or state.current != before.current
+            or type(state.layer) is not type(before.layer)
+            or state.source.kind != before.source.kind
+        ):
             self._probed = None
+        self._compute()
         self.state_changed.emit()
 
+    def _fit_view(self, before: LabState) -> None:
+        """Keep position and channels within those that there are."""
+        self._position = min(self._position, self.num_positions - 1)
+        count = len(self.state.stack.layers) + 1
+        if count != len(before.stack.layers) + 1:
+            self._channels = (self._channels + [0] * count)[:count]
+        for index, shape in enumerate(self.state.stack.shapes):
+            if len(shape) == 1 or self._channels[index] >= shape[0]:
+                self._channels[index] = 0
+        self._tie_channels()
+
     def _inside(self, cell: Cell | None) -> Cell | None:
-        height, width = self.snapshot.output_size
-        return cell if cell is not None and cell[0] < height and cell[1] < width else None
+        if cell is None:
+            return None
+        row, col = cell
+        width = self.output_size[1]
+        return cell if col < width and row * width + col < self.num_positions else None
+
+    # ---- computing in the background
+
+    def _compute(self) -> None:
+        """Have the outputs that are still missing computed, unless that was cancelled; drop those of another state."""
+        state = self.state
+        if self.snapshot.is_complete:
+            self._asked = None
+            self.forward.cancel()
+        elif self._asked is None or self._asked[0] is not state.input or self._asked[1] is not state.stack:
+            self.compute()
+
+    def compute(self) -> None:
+        """Compute what is missing."""
+        state, outputs = self.state, self.snapshot.outputs
+        self._asked = state.input, state.stack
+        self.forward.start(lambda token: remaining_outputs(state, outputs, token))
+
+    @Slot(object)
+    def _on_outputs(self, outputs: Outputs) -> None:
+        self.snapshot = Snapshot(self.state, outputs)
+        self._fit_view(self.state)
+        self.outputs_changed.emit()
+
+    @Slot(object)
+    def _on_failed(self, error: Exception) -> None:
+        raise error  # all that the layers can refuse was refused before; what is left takes the road of every defect
 
     # ---- position
 
@@ -221,44 +264,158 @@ class LabModel(QObject):
         return self._position
 
     @property
+    def output_shape(self) -> Shape | None:
+        """The shape of the current layer's output, whether it is computed or not; None where the layer does not fit."""
+        shapes, index = self.state.stack.shapes, self.state.current + 1
+        return shapes[index] if index < len(shapes) else None
+
+    @property
+    def output_size(self) -> Cell:
+        """Rows and columns in which the current layer's output is shown; a vector is wrapped into rows."""
+        shape = self.output_shape
+        if shape is None:
+            return 1, 1
+        return display.grid_shape(shape)
+
+    @property
+    def num_positions(self) -> int:
+        """How many positions the current layer's window has; 1 where the layer does not fit."""
+        shape = self.output_shape
+        if shape is None:
+            return 1
+        return shape[0] if len(shape) == 1 else shape[1] * shape[2]
+
+    @property
     def position(self) -> Cell:
         """The output cell (row, column) that is looked at."""
-        row, col = divmod(self._position, self.snapshot.output_size[1])
+        row, col = divmod(self._position, self.output_size[1])
         return row, col
 
     def go_to(self, index: int) -> None:
         """Move the window to a position in reading order, kept within the output."""
-        index = min(self.snapshot.num_positions - 1, max(0, index))
+        index = min(self.num_positions - 1, max(0, index))
         if index != self._position:
             self._position = index
             self.position_changed.emit()
 
     def go_to_cell(self, row: int, col: int) -> None:
         """Move the window to an output cell."""
-        self.go_to(row * self.snapshot.output_size[1] + col)
+        self.go_to(row * self.output_size[1] + col)
+
+    def go_to_unit(self, unit: Unit) -> None:
+        """Step the layer of a unit, from that unit on; the input has no positions."""
+        layer, cell = unit
+        if layer == INPUT:
+            return
+        shape = self.state.stack.shapes[layer + 1]
+        self.choose_layer(layer, cell if isinstance(cell, int) else cell[0] * shape[-1] + cell[1])
 
     def is_computed(self, cell: Cell) -> bool:
         """Whether an output cell is shown: the window has reached it, or all are."""
-        return self._show_all or cell[0] * self.snapshot.output_size[1] + cell[1] <= self._position
+        return self._show_all or cell[0] * self.output_size[1] + cell[1] <= self._position
 
-    def explain(self, cell: Cell) -> Explanation:
-        """Take one output cell apart: the only channel of a convolution, the chosen channel of a pooling."""
-        place = (self.channel if self.state.is_pooling else 0, *cell)
-        if self._explained is None or self._explained[:2] != (self.snapshot, place):
-            self._explained = self.snapshot, place, self.snapshot.layer.explain(self.state.input, place)
+    @property
+    def shown(self) -> int | None:
+        """How many cells of each map of the current output count as computed; None for all."""
+        if self._show_all:
+            return None if self.output_shape is None or len(self.output_shape) == 3 else self.num_positions
+        return self._position + 1
+
+    def explain(self, cell: Cell) -> Explanation | None:
+        """Take one output cell of the chosen channel apart."""
+        step = self.step
+        if step is None:
+            return None
+        place = step.place(cell, self.out_channel)
+        if self._explained is None or self._explained[0] is not step or self._explained[1] != place:
+            self._explained = step, place, step.layer.explain(step.x, place)
         return self._explained[2]
+
+    # ---- channels
+
+    @property
+    def channel(self) -> int:
+        """The channel of the current layer's input whose numbers are shown."""
+        step = self.step
+        if step is not None and isinstance(step.layer, Flatten) and step.x.ndim == 3:
+            return self._position // (step.input_size[0] * step.input_size[1])
+        return self._channels[self.state.current]
+
+    @property
+    def out_channel(self) -> int:
+        """The channel of the current layer's output that is shown: the feature map."""
+        return self._channels[self.state.current + 1]
+
+    @property
+    def weights_index(self) -> int:
+        """The output channel, or unit, whose weights can be set.
+
+        It is the one shown, or the last where the layer has fewer because it is switched off or does not fit.
+        """
+        match self.state.layer:
+            case Conv2d() as layer:
+                return min(self.out_channel, layer.out_channels - 1)
+            case Linear() as layer:
+                return min(self._position, layer.out_features - 1)
+            case _:
+                return self.out_channel
+
+    @property
+    def slice(self) -> int:
+        """Which slice of the kernel goes with the input channel."""
+        step = self.step
+        return self.channel - step.channels_read(self.out_channel).start if step is not None else 0
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The channel shown of the input, then of every layer."""
+        return tuple(self._channels)
+
+    @property
+    def shows_colour(self) -> bool:
+        """Whether the network's input is shown as a colour picture in place of one channel's numbers."""
+        return self._colour and self.state.channels == RGB
+
+    @property
+    def shows_colour_step(self) -> bool:
+        """Whether the current layer's input is shown as a colour picture."""
+        return self.shows_colour and self.state.current == 0
+
+    def show_colour(self) -> None:
+        """Show the network's input as a colour picture."""
+        self._colour = True
+        self.view_changed.emit()
+
+    def choose_channel(self, channel: int) -> None:
+        """Show one channel of the current layer's input."""
+        self.choose_map(self.state.current, channel)
+
+    def choose_map(self, map_index: int, channel: int) -> None:
+        """Show one channel of the input (map 0) or of a layer's output (map 1 and so on)."""
+        if map_index == 0:
+            self._colour = False
+        self._channels[map_index] = channel
+        self._tie_channels(map_index)
+        self.view_changed.emit()
+
+    def _tie_channels(self, chosen: int | None = None) -> None:
+        """Let input and output channel of the current layer go together; the one that was ``chosen`` leads."""
+        step, at = self.step, self.state.current
+        if step is None or step.y.ndim == 1:
+            return
+        if chosen == at and self._channels[at] not in step.channels_read(self._channels[at + 1]):
+            outputs = range(step.y.shape[0])
+            self._channels[at + 1] = next(o for o in outputs if self._channels[at] in step.channels_read(o))
+        read = step.channels_read(self._channels[at + 1])
+        if self._channels[at] not in read:
+            self._channels[at] = read.start
 
     # ---- view
 
     @property
-    def channel(self) -> int:
-        """The input channel whose numbers are shown."""
-        return self._channel
-
-    @property
-    def shows_colour(self) -> bool:
-        """Whether the input is shown as a colour picture in place of one channel's numbers."""
-        return self._colour and self.state.channels == 3
+    def view(self) -> View:
+        """What of the Lab is shown."""
+        return self._view
 
     @property
     def pinned(self) -> Cell | None:
@@ -278,8 +435,17 @@ class LabModel(QObject):
         return self.position
 
     @property
+    def unit(self) -> Unit:
+        """The unit whose receptive field is shown: that under the pointer in the stack, else the position's."""
+        return self._hovered_unit or (self.state.current, self._cell_of_position())
+
+    def _cell_of_position(self) -> Cell | int:
+        shape = self.output_shape
+        return self._position if shape is not None and len(shape) == 1 else self.position
+
+    @property
     def probed(self) -> Cell | None:
-        """The input cell whose readers are shown."""
+        """The cell of the current layer's input whose readers are shown."""
         return self._probed
 
     @property
@@ -292,10 +458,18 @@ class LabModel(QObject):
         """Whether the cells that feed the current output cell are outlined."""
         return self._show_receptive_field
 
-    def choose_channel(self, channel: int, colour: bool) -> None:
-        """Show one input channel's numbers, or the colour picture."""
-        self._channel, self._colour = channel, colour
-        self.view_changed.emit()
+    @property
+    def shows_pixel_use(self) -> bool:
+        """Whether the input shows how often each of its cells is read."""
+        return self._show_pixel_use
+
+    def choose_view(self, view: str) -> None:
+        """Show another part of the Lab."""
+        found: View | None = next((name for name in get_args(View) if name == view), None)
+        if found is not None and found != self._view:
+            self._view = found
+            self._hovered_unit = None
+            self.view_changed.emit()
 
     def pin(self, cell: Cell | None) -> None:
         """Keep one output cell explained, or let go of it."""
@@ -311,6 +485,12 @@ class LabModel(QObject):
             self._hovered = cell
             if self._pinned is not None:
                 self.view_changed.emit()
+
+    def hover_unit(self, unit: Unit | None) -> None:
+        """Say which unit of the stack is under the pointer."""
+        if unit != self._hovered_unit:
+            self._hovered_unit = unit
+            self.position_changed.emit()
 
     def probe(self, cell: Cell | None) -> None:
         """Show which output cells read an input cell, or none."""
@@ -328,7 +508,7 @@ class LabModel(QObject):
         self._show_receptive_field = on
         self.view_changed.emit()
 
-    def readers(self, cell: Cell) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the output rows and columns whose windows read an input cell."""
-        rows, cols = self.snapshot.rows.readers(cell[0]), self.snapshot.cols.readers(cell[1])
-        return tuple(int(row) for row in rows), tuple(int(col) for col in cols)
+    def show_pixel_use(self, on: bool) -> None:
+        """Show how often each input cell is read, or its numbers."""
+        self._show_pixel_use = on
+        self.view_changed.emit()

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convviz.core.dense import Flatten, Linear
+from convviz.core.elementwise import BatchNorm2d
+from convviz.core.explain import FloatArray
 from convviz.core.inputs import INPUTS, make_input
-from convviz.core.kernels import KERNELS, make_kernel, recognise
-from convviz.core.layers import AvgPool2d, Conv2d, MaxPool2d
-from convviz.core.window import Axis, PaddingMode, Pair, max_dilation, max_kernel_size, max_padding, min_padding
+from convviz.core.kernels import make_kernel
+from convviz.core.layers import AvgPool2d, Conv2d, Drawn, Layer, MaxPool2d, Shape
+from convviz.core.presets import PRESETS
+from convviz.core.refusal import RefusalError
+from convviz.core.stack import Stack
+from convviz.core.window import PaddingMode, Pair
+from convviz.ui.lab import limits
+from convviz.ui.lab.layer_text import LAYER_KINDS
+from convviz.ui.lab.limits import MAX_INPUT, PARAMETERS, WindowLayer, parameter
 
 Array: TypeAlias = NDArray[np.float64]
 Operation: TypeAlias = Literal["conv", "max", "avg"]
-WindowLayer: TypeAlias = Conv2d | MaxPool2d | AvgPool2d
 
-MAX_INPUT = 512
-MAX_CHANNELS = 3
-MAX_KERNEL = 15
-MAX_STRIDE = 16
-MAX_PADDING = 16
-MAX_DILATION = 16
+MAX_CHANNELS = 64
+"""The most channels of a ready-made input."""
+MAX_MAPS = 512
+"""The most output channels that a convolution is given by hand."""
+MAX_UNITS = 4096
+"""The most units that a linear layer is given by hand."""
+MOST_CELLS = 2**24
+"""The most cells that one layer's output may come to have by hand."""
 MAX_SEED = 9999
-MAX_SEED = 9999
+RGB = 3
 
 
 @dataclass(frozen=True)
@@ -41,27 +51,14 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class LabState:
-    """An input, an operation and its parameters. Arrays are never written again.
-
-    ``weight`` (1, C, kh, kw) is kept while pooling, so that switching back finds the kernel as it was.
-    """
+    """An input, a stack of at least one layer, and the layer that is stepped. Arrays are never written again."""
 
     source: Source
-    input: Array  # (C, H, W)
-    operation: Operation
-    weight: Array
-    bias: float
-    kernel_size: Pair
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    same: bool = False  # convolution: padding follows the kernel and keeps the size
-    dilation: Pair = (1, 1)
-    padding_mode: PaddingMode = "zeros"
-    flip: bool = False
-    ceil_mode: bool = False
-    count_include_pad: bool = True
-    kernel: str = "custom"  # a key of KERNELS, or "custom"
-    kernel_seed: int = 0
+    input: Array  # (C, H, W), the stack's input shape
+    stack: Stack
+    current: int = 0
+    kernel_seed: int = 0  # of the random kernel drawn last
+    aside: Conv2d | None = None  # the convolution that pooling took the place of, so that it can come back
 
     @property
     def size(self) -> Pair:
@@ -74,215 +71,300 @@ class LabState:
         return int(self.input.shape[0])
 
     @property
-    def is_pooling(self) -> bool:
-        """Whether the operation is max or average pooling."""
-        return self.operation != "conv"
+    def layer(self) -> Layer:
+        """The layer that is stepped."""
+        return self.stack.layers[self.current]
 
-    @cached_property
-    def layer(self) -> WindowLayer:
-        """The operation as a layer of ``core``."""
-        match self.operation:
-            case "conv":
-                return Conv2d(
-                    self.channels,
-                    1,
-                    self.kernel_size,
-                    stride=self.stride,
-                    padding="same" if self.same else self.padding,
-                    dilation=self.dilation,
-                    padding_mode=self.padding_mode,
-                    flip=self.flip,
-                    weight=self.weight,
-                    bias=np.array([self.bias]),
-                )
-            case "max":
-                return MaxPool2d(
-                    self.kernel_size,
-                    stride=self.stride,
-                    padding=self.padding,
-                    dilation=self.dilation,
-                    ceil_mode=self.ceil_mode,
-                )
-            case "avg":
-                return AvgPool2d(
-                    self.kernel_size,
-                    stride=self.stride,
-                    padding=self.padding,
-                    ceil_mode=self.ceil_mode,
-                    count_include_pad=self.count_include_pad,
-                )
+    @property
+    def input_shape(self) -> Shape | None:
+        """The shape of what the current layer reads, None where an earlier layer does not fit."""
+        shapes = self.stack.shapes
+        return shapes[self.current] if self.current < len(shapes) else None
 
-    @cached_property
-    def axes(self) -> tuple[Axis, Axis]:
-        """The window on the rows and on the columns."""
-        return self.layer.axes(self.input.shape)
+    @property
+    def window_size(self) -> Pair | None:
+        """Rows and columns of what the current layer's window moves over; None where it has no window to be set."""
+        shape = self.input_shape
+        if shape is None or len(shape) != 3 or not limits.has_window(self.layer):
+            return None
+        return shape[1], shape[2]
+
+    @property
+    def operation(self) -> Operation | None:
+        """The current layer as one of the operations that take each other's place, None for another layer."""
+        kinds: tuple[tuple[type[Layer], Operation], ...] = ((Conv2d, "conv"), (MaxPool2d, "max"), (AvgPool2d, "avg"))
+        return next((operation for kind, operation in kinds if isinstance(self.layer, kind)), None)
 
 
 def initial_state() -> LabState:
-    """Return the state of a first start: a blob, Sobel x, padding 1, stride 2."""
+    """Return the state of a first start: a blob under Sobel x, padding 1, stride 2."""
     weight = make_kernel("sobel_x", (3, 3))[None, None]
-    return LabState(
-        source=Source("blob"),
-        input=make_input("blob", (7, 7)),
-        operation="conv",
-        weight=weight,
-        bias=1.0,
-        kernel_size=(3, 3),
-        stride=(2, 2),
-        padding=(1, 1),
-        kernel="sobel_x",
-    )
+    conv = Conv2d(1, 1, 3, stride=2, padding=1, weight=weight, bias=[1.0])
+    return LabState(Source("blob"), make_input("blob", (7, 7)), Stack((1, 7, 7), [conv]))
 
 
-@dataclass(frozen=True)
-class Range:
-    """The values a parameter may take on one axis, and what bounds it on either side: keys of sentences."""
-
-    least: int
-    most: int
-    below: str = "one"
-    above: str = "shown"
+# ---- the current layer
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """The legal range of every parameter on one axis while the others stay as they are."""
-
-    size: Range
-    kernel_size: Range
-    stride: Range
-    padding: Range
-    dilation: Range
+def with_layer(state: LabState, layer: Layer) -> LabState:
+    """Return the state with another layer in the current one's place; the layers behind follow its channels."""
+    return replace(state, stack=state.stack.replace(state.current, layer).fitted())
 
 
-def ranges(state: LabState, axis: int) -> Ranges:
-    """Return what the parameters may be on axis 0 (rows) or 1 (columns), so that no control reaches a misfit."""
-    size, kernel, stride = state.size[axis], state.kernel_size[axis], state.stride[axis]
-    dilation, mode, pooling = state.dilation[axis], state.padding_mode, state.is_pooling
-    mode = "zeros" if pooling else mode
-    padding = state.padding[axis]
-    amount: int | Literal["same", "valid"] = "same" if state.same else padding
-    ceil_mode = state.ceil_mode and pooling
-    span = dilation * (kernel - 1) + 1
-
-    most_kernel = max_kernel_size(
-        size, padding=amount, dilation=dilation, stride=stride, ceil_mode=ceil_mode, padding_mode=mode
-    )
-    most_dilation = max_dilation(
-        size, kernel_size=kernel, padding=amount, stride=stride, ceil_mode=ceil_mode, padding_mode=mode
-    )
-    most_padding = max_padding(size, kernel_size=kernel if pooling else None, padding_mode=mode)
-    if state.same:
-        least_stride, least_padding = 1, 0
-        asked = dilation * (kernel - 1)
-        least_size = {"reflect": (asked + 1) // 2 + 1, "circular": (asked + 1) // 2}.get(mode, 1)
-    else:
-        least_stride = max(1, span - size - 2 * padding + 1)  # above 1 where only ceil_mode lets the window in
-        least_padding = min_padding(size, kernel_size=kernel, dilation=dilation, stride=stride, ceil_mode=ceil_mode)
-        least_size = max(1, span - 2 * padding - (stride - 1 if ceil_mode else 0))
-        least_size = max(least_size, {"reflect": padding + 1, "circular": padding}.get(mode, 1))
-    return Ranges(
-        size=Range(max(1, least_size), MAX_INPUT, "size" if least_size > 1 else "one"),
-        kernel_size=Range(
-            max(1, 2 * padding) if pooling else 1,
-            min(MAX_KERNEL, most_kernel),
-            "half_kernel" if pooling and padding else "one",
-            "fit" if most_kernel < MAX_KERNEL else "shown",
-        ),
-        stride=Range(
-            least_stride,
-            1 if state.same else MAX_STRIDE,
-            "fit" if least_stride > 1 else "one",
-            "same" if state.same else "shown",
-        ),
-        padding=Range(
-            least_padding,
-            min(MAX_PADDING, most_padding),
-            "fit" if least_padding else "zero",
-            ("half_kernel" if pooling else mode) if most_padding < MAX_PADDING else "shown",
-        ),
-        dilation=Range(
-            1,
-            1 if state.operation == "avg" else min(MAX_DILATION, max(1, most_dilation)),
-            above="no_dilation" if state.operation == "avg" else "fit" if most_dilation < MAX_DILATION else "shown",
-        ),
-    )
+def window_of(state: LabState) -> WindowLayer:
+    """Return the current layer, which must have a window to be set."""
+    layer = state.layer
+    assert isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d))
+    return layer
 
 
-def legal(state: LabState) -> LabState:
-    """Return the state with the smallest changes that make every parameter fit the input and the operation."""
-    kernel, padding = list(state.kernel_size), list(state.padding)
-    dilation, stride = list(state.dilation), list(state.stride)
-    same, ceil_mode = state.same and not state.is_pooling, state.ceil_mode and state.is_pooling
-    mode: PaddingMode = "zeros" if state.is_pooling else state.padding_mode
-    for axis in (0, 1):
-        size = state.size[axis]
-        if state.operation == "avg":
-            dilation[axis] = 1
-        if same:
-            stride[axis] = 1
-        kernel[axis] = min(kernel[axis], MAX_KERNEL)
-        padding[axis] = min(padding[axis], MAX_PADDING, max_padding(size, padding_mode=mode))
-        if state.is_pooling:
-            padding[axis] = min(padding[axis], kernel[axis] // 2)
-        amount: int | Literal["same", "valid"] = "same" if same else padding[axis]
-        most = max_dilation(
-            size,
-            kernel_size=kernel[axis],
-            padding=amount,
-            stride=stride[axis],
-            ceil_mode=ceil_mode,
-            padding_mode=mode,
+def conv_of(state: LabState) -> Conv2d:
+    """Return the current layer, which must be a convolution."""
+    layer = state.layer
+    assert isinstance(layer, Conv2d)
+    return layer
+
+
+def _with_legal(state: LabState, layer: WindowLayer) -> LabState:
+    size = state.window_size
+    return with_layer(state, layer if size is None else limits.legal(layer, size, state.kernel_seed))
+
+
+def with_parameter(state: LabState, name: str, value: Pair) -> LabState:
+    """Return the state with another of the window's ``PARAMETERS``."""
+    layer = window_of(state)
+    if name == "kernel_size" and isinstance(layer, Conv2d):
+        return with_layer(state, limits.with_kernel_size(layer, value, state.kernel_seed))
+    changed: dict[str, Any] = {name: value}
+    return with_layer(state, layer.changed(**changed))
+
+
+def with_padding(state: LabState, padding: Pair | Literal["same"]) -> LabState:
+    """Return the state with another padding of the convolution; "same" brings the stride to 1."""
+    layer = conv_of(state)
+    if padding == "same":
+        return _with_legal(state, layer.changed(padding="same", stride=1))
+    return _with_legal(state, layer.changed(padding=padding))
+
+
+def with_padding_mode(state: LabState, mode: PaddingMode) -> LabState:
+    """Return the state with other numbers in the convolution's padding."""
+    return _with_legal(state, conv_of(state).changed(padding_mode=mode))
+
+
+def with_switch(state: LabState, name: str, on: bool) -> LabState:
+    """Return the state with one of the layer's switches (flip, ceil_mode, count_include_pad) on or off."""
+    changed: dict[str, Any] = {name: on}
+    return _with_legal(state, window_of(state).changed(**changed))
+
+
+def with_kernel(state: LabState, kind: str, out_channel: int = 0, seed: int = 0) -> LabState:
+    """Return the state with a known kernel on every input channel of one output channel."""
+    layer = conv_of(state)
+    weight = layer.weight.astype(np.float64)
+    weight[out_channel] = make_kernel(kind, layer.kernel_size, seed)
+    return replace(with_layer(state, layer.changed(weight=weight)), kernel_seed=seed)
+
+
+def with_weight(state: LabState, weight: FloatArray) -> LabState:
+    """Return the state with other weights (out_channels, in_channels / groups, kh, kw) of the convolution."""
+    layer = conv_of(state).changed(kernel_size=weight.shape[2:], weight=weight)
+    return _with_legal(state, layer)
+
+
+def with_units_weight(state: LabState, weight: FloatArray) -> LabState:
+    """Return the state with other weights (out_features, in_features) of the linear layer."""
+    assert isinstance(state.layer, Linear)
+    return with_layer(state, state.layer.changed(weight=weight))
+
+
+def with_bias(state: LabState, out_channel: int, value: float) -> LabState:
+    """Return the state with another bias of one output channel, or unit, of the current layer."""
+    layer = state.layer
+    assert isinstance(layer, (Conv2d, Linear))
+    count = layer.out_channels if isinstance(layer, Conv2d) else layer.out_features
+    bias = np.zeros(count) if layer.bias is None else layer.bias.astype(np.float64)
+    bias[out_channel] = value
+    return with_layer(state, layer.changed(bias=bias))
+
+
+def with_out_channels(state: LabState, count: int) -> LabState:
+    """Return the state with another number of output channels; the groups become what divides them."""
+    layer = conv_of(state)
+    groups = int(np.gcd(layer.groups, count))
+    if groups != layer.groups:
+        layer = layer.regrouped(layer.in_channels, groups)
+    return with_layer(state, limits.with_out_channels(layer, count))
+
+
+def with_groups(state: LabState, groups: int) -> LabState:
+    """Return the state with the convolution's channels in other groups."""
+    layer = conv_of(state)
+    return with_layer(state, layer.regrouped(layer.in_channels, groups))
+
+
+def with_units(state: LabState, count: int) -> LabState:
+    """Return the state with another number of units of the linear layer, drawn anew."""
+    assert isinstance(state.layer, Linear)
+    drawn = Drawn(state.current)
+    bias = None if state.layer.arrays["bias"] is None else drawn
+    return with_layer(state, state.layer.changed(out_features=count, weight=drawn, bias=bias))
+
+
+def with_operation(state: LabState, operation: Operation) -> LabState:
+    """Return the state with another operation, keeping kernel size, stride and padding where they are legal.
+
+    A layer without a window gives way to one with the window that a new layer has.
+    """
+    layer, shape = state.layer, state.input_shape
+    if state.operation == operation or shape is None:
+        return state
+    if not isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d)):
+        return with_layer(state, new_layer(operation, shape, state.current))
+    kernel, stride, padding, dilation = (parameter(layer, name) for name in PARAMETERS)
+    if limits.is_same(layer):
+        padding = _pairwise(lambda k, d: d * (k - 1) // 2, kernel, dilation)
+    half_kernel = kernel[0] // 2, kernel[1] // 2
+    aside = layer if isinstance(layer, Conv2d) else state.aside
+    state = replace(state, aside=aside)
+    match operation:
+        case "conv":
+            if aside is None or aside.in_channels != shape[0]:
+                aside = _first_conv(shape[0], kernel)
+            conv = limits.with_kernel_size(aside.changed(padding=0), kernel, state.kernel_seed)
+            return _with_legal(state, conv.changed(stride=stride, padding=padding, dilation=dilation))
+        case "max":
+            padding = _pairwise(min, padding, half_kernel)
+            return _with_legal(state, MaxPool2d(kernel, stride, padding, dilation, ceil_mode=_ceils(layer)))
+        case "avg":
+            padding = _pairwise(min, padding, half_kernel)
+            return _with_legal(state, AvgPool2d(kernel, stride, padding, ceil_mode=_ceils(layer)))
+
+
+def _pairwise(function: Callable[[int, int], int], one: Pair, other: Pair) -> Pair:
+    return function(one[0], other[0]), function(one[1], other[1])
+
+
+def _ceils(layer: WindowLayer) -> bool:
+    return not isinstance(layer, Conv2d) and layer.ceil_mode
+
+
+# ---- the stack
+
+
+def new_layer(kind: str, input_shape: Shape, seed: int) -> Layer:
+    """Return a layer of a kind (a key of ``LAYER_KINDS``) as it is added behind an output of this shape."""
+    match kind:
+        case "conv":
+            return _first_conv(input_shape[0], _fitting(3, input_shape))
+        case "max":
+            return MaxPool2d(_fitting(2, input_shape))
+        case "avg":
+            return AvgPool2d(_fitting(2, input_shape))
+        case "batch_norm":
+            return BatchNorm2d(input_shape[0])
+        case "linear":
+            return Linear(int(np.prod(input_shape)), 10, weight=Drawn(seed), bias=Drawn(seed))
+        case _:
+            return LAYER_KINDS[kind]()
+
+
+def _first_conv(in_channels: int, kernel_size: Pair) -> Conv2d:
+    weight = np.broadcast_to(make_kernel("sobel_x", kernel_size), (1, in_channels, *kernel_size))
+    return Conv2d(in_channels, 1, kernel_size, weight=weight, bias=[0.0])
+
+
+def _fitting(kernel_size: int, input_shape: Shape) -> Pair:
+    rows, cols = input_shape[1:] if len(input_shape) == 3 else (1, 1)
+    return min(kernel_size, rows), min(kernel_size, cols)
+
+
+def with_added_layer(state: LabState, kind: str) -> LabState:
+    """Return the state with a new layer behind the current one, which it becomes; a linear one brings its Flatten."""
+    stack, at = state.stack, state.current + 1
+    shape = stack.shapes[at] if at < len(stack.shapes) else stack.shapes[-1]
+    if kind == "linear" and len(shape) == 3:
+        stack, at = stack.insert(at, Flatten()), at + 1
+    stack = stack.insert(at, new_layer(kind, shape, at))
+    return replace(state, stack=stack.fitted(), current=at)
+
+
+def without_layer(state: LabState, index: int) -> LabState:
+    """Return the state without a layer; the last one left stays."""
+    if len(state.stack.layers) == 1:
+        return state
+    stack = state.stack.remove(index).fitted()
+    current = state.current - (state.current > index)
+    return replace(state, stack=stack, current=min(current, len(stack.layers) - 1))
+
+
+def with_duplicate(state: LabState, index: int) -> LabState:
+    """Return the state with a layer once more behind itself."""
+    return replace(state, stack=state.stack.duplicate(index).fitted(), current=index + 1)
+
+
+def with_moved_layer(state: LabState, index: int, new_index: int) -> LabState:
+    """Return the state with a layer at another place; it becomes the current one."""
+    return replace(state, stack=state.stack.move(index, new_index).fitted(), current=new_index)
+
+
+def with_switched_layer(state: LabState, index: int, on: bool) -> LabState:
+    """Return the state with a layer switched on or off."""
+    return replace(state, stack=state.stack.switch(index, on).fitted())
+
+
+def with_preset(state: LabState, key: str) -> LabState:
+    """Return the state with one of the ready-made stacks (a key of ``PRESETS``) and an input made for it."""
+    kinds = {"four_layers": "letter", "dilations": "blob", "lenet5": "letter"}
+    stack = PRESETS[key]()
+    channels, *size = stack.input_shape
+    kind = kinds.get(key, "blob")
+    values = make_input(kind, (size[0], size[1]), 0, channels)
+    return LabState(Source(kind), values, stack, _last_window(stack) if key in kinds else 0)
+
+
+def _last_window(stack: Stack) -> int:
+    return max(index for index, layer in enumerate(stack.layers) if limits.has_window(layer))
+
+
+def with_stack(state: LabState, stack: Stack) -> LabState:
+    """Return the state with another stack; where the input does not have its shape, one of the same kind is made.
+
+    Raises:
+        RefusalError: the stack is empty, or its input is larger than the Lab can show.
+
+    """
+    channels, height, width = stack.input_shape
+    if not stack.layers:
+        raise RefusalError("This stack has no layers. One or more are accepted.")
+    if channels > MAX_CHANNELS or max(height, width) > MAX_INPUT:
+        raise RefusalError(
+            "This stack takes an input of {channels}×{height}×{width}. The Lab shows up to {most}×{side}×{side}.",
+            channels=channels,
+            height=height,
+            width=width,
+            most=MAX_CHANNELS,
+            side=MAX_INPUT,
         )
-        dilation[axis] = max(1, min(dilation[axis], most))
-        most = max_kernel_size(
-            size,
-            padding=amount,
-            dilation=dilation[axis],
-            stride=stride[axis],
-            ceil_mode=ceil_mode,
-            padding_mode=mode,
-        )
-        kernel[axis] = min(kernel[axis], most)
-        if state.is_pooling:
-            padding[axis] = min(padding[axis], kernel[axis] // 2)
-    result = replace(
-        state,
-        same=same,
-        stride=(stride[0], stride[1]),
-        padding=(padding[0], padding[1]),
-        dilation=(dilation[0], dilation[1]),
-    )
-    return with_kernel_size(result, (kernel[0], kernel[1]))
+    if state.input.shape == stack.input_shape:
+        return LabState(state.source, state.input, stack)
+    kind = state.source.kind if state.source.kind in INPUTS else "blob"
+    values = make_input(kind, (height, width), state.source.seed, channels)
+    return LabState(Source(kind, state.source.seed), values, stack)
 
 
-def with_kernel_size(state: LabState, size: Pair) -> LabState:
-    """Return the state with another kernel size: a known kernel is made anew, a custom one is cut or filled with 0."""
-    if state.weight.shape[2:] != size and not state.is_pooling:
-        state = replace(state, weight=_resized_weight(state, size))
-    return replace(state, kernel_size=size)
-
-
-def with_kernel(state: LabState, kind: str, seed: int = 0) -> LabState:
-    """Return the state with a known kernel on every channel."""
-    kernel = make_kernel(kind, state.kernel_size, seed)
-    return replace(state, weight=_on_all_channels(kernel, state.channels), kernel=kind, kernel_seed=seed)
-
-
-def with_weight(state: LabState, weight: Array) -> LabState:
-    """Return the state with kernel values (1, C, kh, kw) made by hand."""
-    first = weight[0, 0]
-    kind = recognise(first) if all(np.array_equal(first, other) for other in weight[0, 1:]) else None
-    return legal(replace(state, weight=weight, kernel_size=first.shape, kernel=kind or "custom"))
+# ---- the input
 
 
 def with_input(state: LabState, values: Array, source: Source) -> LabState:
-    """Return the state with another input; parameters that do not fit it any more are made smaller."""
-    state = replace(state, input=values, source=source)
-    if state.weight.shape[1] != state.channels:
-        first = state.weight[:, :1]
-        state = replace(state, weight=np.repeat(first, state.channels, axis=1))
-    return legal(state)
+    """Return the state with another input; the first layer's parameters become smaller where they must."""
+    stack = state.stack
+    if values.shape != stack.input_shape:
+        stack = stack.with_input_shape(values.shape).fitted()
+        first = stack.layers[0]
+        if isinstance(first, (Conv2d, MaxPool2d, AvgPool2d)):
+            stack = stack.replace(0, limits.legal(first, values.shape[1:], state.kernel_seed)).fitted()
+    return replace(state, input=values, source=source, stack=stack)
 
 
 def with_made_input(state: LabState, kind: str, size: Pair, seed: int, channels: int) -> LabState:
@@ -300,26 +382,9 @@ def with_input_size(state: LabState, size: Pair) -> LabState:
     return with_input(state, values, replace(state.source, kind="custom", picture=b""))
 
 
-def with_operation(state: LabState, operation: Operation) -> LabState:
-    """Return the state with another operation, keeping kernel size, stride and padding where they are legal."""
-    was_same = state.same and operation != "conv"
-    if was_same:
-        half = tuple(min(d * (k - 1) // 2, k // 2) for d, k in zip(state.dilation, state.kernel_size, strict=True))
-        state = replace(state, same=False, padding=(half[0], half[1]))
-    state = replace(state, operation=operation)
-    if operation == "conv" and state.weight.shape[2:] != state.kernel_size:
-        state = replace(state, weight=_resized_weight(state, state.kernel_size))
-    return legal(state)
-
-
-def _on_all_channels(kernel: Array, channels: int) -> Array:
-    return np.broadcast_to(kernel, (1, channels, *kernel.shape)).copy()
-
-
-def _resized_weight(state: LabState, size: Pair) -> Array:
-    if state.kernel in KERNELS:
-        return _on_all_channels(make_kernel(state.kernel, size, state.kernel_seed), state.channels)
-    weight = np.zeros((1, state.channels, *size))
-    kh, kw = min(size[0], state.weight.shape[2]), min(size[1], state.weight.shape[3])
-    weight[:, :, :kh, :kw] = state.weight[:, :, :kh, :kw]
-    return weight
+def with_input_channels(state: LabState, channels: int) -> LabState:
+    """Return the state with another number of input channels; hand-made ones are repeated or left out."""
+    if state.source.kind in INPUTS:
+        return with_made_input(state, state.source.kind, state.size, state.source.seed, channels)
+    values = np.take(state.input, range(channels), axis=0, mode="wrap")
+    return with_input(state, values, replace(state.source, kind="custom", picture=b""))

@@ -2,106 +2,69 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt
-from PySide6.QtGui import QAccessible, QBrush, QColor, QFont, QHelpEvent, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QAccessible, QFont, QHelpEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from convviz.core import display
-from convviz.core.explain import AvgExplanation, ConvExplanation, Explanation, MaxExplanation
+from convviz.core.explain import (
+    AvgExplanation,
+    ConvExplanation,
+    Explanation,
+    MaxExplanation,
+    NormExplanation,
+    PointwiseExplanation,
+)
 from convviz.core.numbers import format_number
 from convviz.ui import theme
-from convviz.ui.widgets.color_map import color_map, image_of
+from convviz.ui.lab.layer_text import LAYER_KINDS
+from convviz.ui.lab.strip_drawings import CURVES, paint_angle, paint_curve, room_for_drawing
+from convviz.ui.lab.strip_grids import (
+    OTHER_SIGN_UNITS,
+    SUM_UNITS,
+    ChannelRows,
+    DotProduct,
+    Levels,
+    channel_rows,
+    dot_product_of_channel,
+    dot_product_over_channels,
+    grid_cell,
+    paint_dot_product,
+)
+from convviz.ui.lab.strip_painter import SIGN_UNITS, TEXT_UNITS, Pieces, StripPainter, Tile
+from convviz.ui.lab.strip_result import write_result
+from convviz.ui.lab.strip_words import StripWords, reads_channels_as_window, shows_sums
 from convviz.ui.widgets.kept_picture import KeptPicture
-from convviz.ui.widgets.numerals import draw_centered, draw_line, draw_table
 
-CHANNEL_NAMES = ("R", "G", "B")
 NATURAL_UNITS = (118, 18.5)
 """Width and height at which three 3×3 grids, the sum and the angle stand at the font's size; more enlarges them."""
+CHANNELS_UNITS = 150
+"""The same width where few channels have three grids each."""
 LINE_UNITS = 7.5
 """Height at which the result alone is left."""
-
-Pieces: TypeAlias = list[list[tuple[str, str]]]
-"""Lines of (text, style); the styles are "plain", "strong" and "result"."""
-
-
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """|value| of the strongest colour: of the input, which may be brightness, and of the kernel."""
-
-    input: float
-    kernel: float
-    grey: bool = False
-
-
-def span_text(indices: NDArray[np.integer] | Sequence[int]) -> str:
-    """Return "2–4", or "2, 4, 6" where a dilated window leaves cells out."""
-    values = [int(value) for value in indices]
-    if any(b - a != 1 for a, b in pairwise(values)):
-        if len(values) > 4:
-            return f"{signed(values[0])}, {signed(values[1])}, … {signed(values[-1])}"
-        return ", ".join(signed(value) for value in values)
-    if len(values) == 1:
-        return signed(values[0])
-    return f"{signed(values[0])}{'…' if values[0] < 0 else '–'}{signed(values[-1])}"
-
-
-def signed(value: int) -> str:
-    """Return a whole number with the minus sign of mathematics."""
-    return str(value).replace("-", "−")
-
-
-def _summand(value: float) -> str:
-    text = format_number(value)
-    return f"({text})" if text.startswith("−") else text
-
-
-def wrapped(rows: Sequence[Sequence[str]], separator: str, width: Callable[[str], float], room: float) -> list[str]:
-    """Return terms in lines no wider than ``room``: a line a row where the rows fit, else filled line by line."""
-    lines = [separator.join(row) for row in rows]
-    if all(width(line + separator) <= room for line in lines):
-        return [line + (separator.rstrip() if line is not lines[-1] else "") for line in lines]
-    lines = [""]
-    terms = [term for row in rows for term in row]
-    for k, term in enumerate(terms):
-        piece = term + (separator if k < len(terms) - 1 else "")
-        if lines[-1] and width(lines[-1] + piece) > room:
-            lines.append("")
-        lines[-1] += piece
-    return lines
-
-
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """A small grid of the strip: its numbers, their colours, taps in the padding and taps that are marked."""
-
-    values: NDArray[np.floating]
-    level: float
-    grey: bool = False
-    is_padding: NDArray[np.bool_] | None = None
-    marked: Sequence[tuple[int, int]] = ()
-    stays: bool = False  # the same at most steps, so worth keeping as a picture
+FEW_CHANNELS = 4
+"""Up to so many channels, each one's dot product is painted if there is room; of more, the partial sums as colours."""
+MOST_SHRINK = 1.2
+"""Up to so many times as wide as its room, a line is written smaller; a wider one is divided or shortened."""
+MOST_MARKED = 64
+"""Up to so many cells that tie are marked."""
 
 
 class DotProductStrip(QWidget):
-    """Paints an explanation: window ⊙ kernel = products → Σ → + bias; the winner of a maximum; the average's mean."""
+    """Paints an explanation: window ⊙ kernel = products → Σ → + bias; the winner of a maximum; a mean."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._explanations: tuple[Explanation, ...] = ()
-        self._channel, self._num_channels = 0, 1
+        self._words = StripWords()
         self._levels = Levels(1.0, 1.0)
         self._sees = ""
-        self._kept_tile, self._kept_card = KeptPicture(), KeptPicture()
-        self._set_look()
+        self._kept_card, self._kept_curve = KeptPicture(), KeptPicture()
+        self._kept_kernels = [KeptPicture() for _ in range(FEW_CHANNELS)]
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing below it is painted with each step
         self.setAccessibleName(self.tr("Dot product"))
@@ -111,12 +74,19 @@ class DotProductStrip(QWidget):
         explanations: Sequence[Explanation],
         levels: Levels,
         channel: int = 0,
-        num_channels: int = 1,
+        channel_names: Sequence[str] = ("",),
+        num_maps: int = 1,
         receptive_field: str = "",
+        kind: str = "",
     ) -> None:
-        """Show one explanation, or two beside each other; ``channel`` of the input's channels is spelled out."""
+        """Show one explanation, or two beside each other.
+
+        ``channel`` is the input channel that is spelled out, ``channel_names`` the names of all input channels,
+        ``num_maps`` the number of output channels, ``kind`` the layer's kind, a key of `LAYER_KINDS`: functions of one
+        cell are written out by it.
+        """
         self._explanations = tuple(explanations)
-        self._channel, self._num_channels = channel, num_channels
+        self._words = StripWords(channel, channel_names, num_maps, kind)
         self._levels = levels
         self._sees = receptive_field
         if QAccessible.isActive():
@@ -133,18 +103,6 @@ class DotProductStrip(QWidget):
         unit = theme.unit()
         return QSize(round(48 * unit), round(LINE_UNITS * unit))
 
-    def _set_look(self) -> None:
-        """Set the colours, and how much larger than its natural size the strip is painted."""
-        unit = theme.unit()
-        zoom = min(self.width() / (NATURAL_UNITS[0] * unit), self.height() / (NATURAL_UNITS[1] * unit))
-        self._zoom = min(2.5, max(1.0, zoom))
-        self._unit = unit * self._zoom
-        self._colors = theme.colors(self.palette())
-        self._ink = self.palette().color(QPalette.ColorRole.WindowText)
-
-    def _font(self, size: float = 1.0, bold: bool = False) -> QFont:
-        return theme.font(size * self._zoom, bold)
-
     def changeEvent(self, event: QEvent) -> None:
         """Ask for other room in another font."""
         if event.type() == QEvent.Type.FontChange:
@@ -160,436 +118,283 @@ class DotProductStrip(QWidget):
 
     def describe(self) -> str:
         """Return all that the strip says as text, one line a kernel row."""
-        lines = []
-        for item in self._explanations:
-            rows, separator = self._terms(item)
-            terms = (separator.rstrip() + "\n").join(separator.join(row) for row in rows)
-            lines += [self._title(item), terms, self._outcome(item)]
-        return "\n".join(lines)
-
-    # ---- words
-
-    def _title(self, explanation: Explanation) -> str:
-        channel, row, col = explanation.position
-        if isinstance(explanation, MaxExplanation):
-            title = self.tr("Maximum at output ({row}, {col})")
-        elif isinstance(explanation, AvgExplanation):
-            title = self.tr("Average at output ({row}, {col})")
-        else:
-            return self.tr("Dot product at output ({row}, {col})").format(row=row, col=col)
-        if self._num_channels > 1:
-            title += " · " + self.tr("channel {name}").format(name=CHANNEL_NAMES[channel])
-        return title.format(row=row, col=col)
-
-    def _reads(self, explanation: Explanation) -> str:
-        text = self.tr("window rows {rows}, columns {cols}").format(
-            rows=span_text(explanation.rows), cols=span_text(explanation.cols)
-        )
-        count = int(explanation.is_padding.sum())
-        if count:
-            text += " · " + self.tr("{count} of {taps} taps in the padding").format(
-                count=count, taps=explanation.is_padding.size
-            )
-        return text
-
-    def _sentence(self, explanation: Explanation) -> str:
-        rows, separator = self._terms(explanation)
-        return separator.join(term for row in rows for term in row) + " " + self._outcome(explanation)
-
-    def _terms(self, explanation: Explanation) -> tuple[list[list[str]], str]:
-        """Return the terms of the spelled-out sum by kernel row, and what stands between them."""
-        if isinstance(explanation, ConvExplanation):
-            values, weights = explanation.values[self._read_channel], explanation.weights[self._read_channel]
-            return [
-                [f"({format_number(float(v))}×{format_number(float(w))})" for v, w in zip(row, ws, strict=True)]
-                for row, ws in zip(values, weights, strict=True)
-            ], " + "
-        if isinstance(explanation, AvgExplanation):
-            rows = [
-                [_summand(float(v)) for v, counted in zip(row, counts, strict=True) if counted]
-                for row, counts in zip(explanation.values[0], explanation.counted, strict=True)
-            ]
-            return [row for row in rows if row], " + "
-        return [[format_number(float(v)) for v in row] for row in explanation.values[0]], ", "
-
-    @property
-    def _read_channel(self) -> int:
-        first = self._explanations[0]
-        return min(self._channel, len(first.values) - 1)
-
-    def _channel_line(self, explanation: ConvExplanation) -> str:
-        """Return the partial sums of several channels, with their total."""
-        sums = explanation.channel_sums
-        if len(sums) == 1:
-            return ""
-        parts = " + ".join(f"{CHANNEL_NAMES[k]} {format_number(float(s))}" for k, s in enumerate(sums))
-        return f"{parts} = {format_number(explanation.total)}"
-
-    def _outcome(self, explanation: Explanation) -> str:
-        result = format_number(explanation.result)
-        if isinstance(explanation, ConvExplanation):
-            bias = format_number(explanation.bias)
-            channels = self._channel_line(explanation)
-            own = format_number(float(explanation.channel_sums[self._read_channel]))
-            head = f"= {own}" + (f"; {channels}" if channels else "")
-            return self.tr("{head} + bias {bias} = {result}").format(head=head, bias=bias, result=result)
-        if isinstance(explanation, AvgExplanation):
-            return f"= {format_number(explanation.total)} / {explanation.divisor} = {result}"
-        return f"→ {result}"
+        return "\n".join(map(self._words.describe, self._explanations))
 
     # ---- painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint one explanation, or the pinned one and another beside it."""
-        self._set_look()
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        unit, colors = self._unit, self._colors
-        is_dark, size = theme.is_dark(self.palette()), QSizeF(self.size())
-        painter.drawPixmap(0, 0, self._kept_card.get(is_dark, size, self.devicePixelRatioF(), self._paint_card))
-        card = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint(StripPainter(painter, self.palette(), self._zoom()))
+        finally:
+            painter.end()  # one that an error's traceback keeps alive would end the program
+
+    def _zoom(self) -> float:
+        """Return how much larger than its natural size the strip is painted."""
+        unit = theme.unit()
+        natural_width = CHANNELS_UNITS if any(map(self._shows_channels, self._explanations)) else NATURAL_UNITS[0]
+        zoom = min(self.width() / (natural_width * unit), self.height() / (NATURAL_UNITS[1] * unit))
+        return min(2.5, max(1.0, zoom))
+
+    def _paint(self, pen: StripPainter) -> None:
+        unit = pen.unit
+        pen.kept(self._kept_card, None, QRectF(self.rect()), self._paint_card)
         if not self._explanations:
             return
-        inner = card.adjusted(2 * unit, unit, -2 * unit, -unit)
+        inner = QRectF(self.rect()).adjusted(1 + 2 * unit, 1 + unit, -1 - 2 * unit, -1 - unit)
         if self.height() < 0.75 * NATURAL_UNITS[1] * theme.unit():
-            self._paint_line(painter, inner)
+            self._paint_line(pen, inner)
             return
         if len(self._explanations) == 1:
-            self._paint_explanation(painter, inner, self._explanations[0], compact=False)
+            self._paint_explanation(pen, inner, self._explanations[0], compact=False)
             return
         half = inner.width() / 2
         for k, explanation in enumerate(self._explanations):
             part = QRectF(inner.left() + k * half, inner.top(), half - 2 * unit, inner.height())
-            self._paint_explanation(painter, part, explanation, compact=True, pinned=k == 0)
-        painter.setPen(QPen(colors.border, 1))
-        painter.drawLine(
-            QPointF(inner.left() + half - unit, inner.top()), QPointF(inner.left() + half - unit, inner.bottom())
-        )
+            self._paint_explanation(pen, part, explanation, compact=True, pinned=k == 0)
+        x = inner.left() + half - unit
+        pen.painter.setPen(QPen(pen.colors.border, 1))
+        pen.painter.drawLine(QPointF(x, inner.top()), QPointF(x, inner.bottom()))
 
-    def _paint_card(self, painter: QPainter) -> None:
-        painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Window))
-        painter.setBrush(self._colors.surface)
-        painter.setPen(QPen(self._colors.border, 1))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 1.5 * self._unit, 1.5 * self._unit)
+    def _paint_card(self, pen: StripPainter) -> None:
+        pen.painter.fillRect(self.rect(), self.palette().color(QPalette.ColorRole.Window))
+        pen.painter.setBrush(pen.colors.surface)
+        pen.painter.setPen(QPen(pen.colors.border, 1))
+        pen.painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 1.5 * pen.unit, 1.5 * pen.unit)
 
     def _paint_explanation(
-        self, painter: QPainter, box: QRectF, explanation: Explanation, compact: bool, pinned: bool = False
+        self, pen: StripPainter, box: QRectF, explanation: Explanation, compact: bool, pinned: bool = False
     ) -> None:
-        unit, colors = self._unit, self._colors
-        title = self._title(explanation) + (" · " + self.tr("pinned") if pinned else "")
-        line = 2.5 * unit
+        unit, colors = pen.unit, pen.colors
+        title = self._words.title(explanation) + (" · " + self.tr("pinned") if pinned else "")
+        line = TEXT_UNITS * unit
         head = QRectF(box.left(), box.top(), box.width(), line)
-        used = self._write(painter, head, title, self._font(bold=True), self._ink)
-        reads = self._reads(explanation)
+        used = pen.write(head, title, pen.font(bold=True), pen.ink)
         rest = head.adjusted(used + 3 * unit, 0, 0, 0)
+        phrases, small = self._words.reads(explanation), pen.font(0.9)
         if self._sees and not compact:
-            sees_font = self._font(0.9, bold=True)
+            sees_font = pen.font(0.9, bold=True)
             needed = theme.text_width(sees_font, self._sees)
-            if needed + 3 * unit + theme.text_width(self._font(0.9), reads) > rest.width():
-                reads = ""  # the receptive field says the same, less the padding
-            self._write(painter, rest, self._sees, sees_font, colors.receptive_field)
+            if needed + 3 * unit + theme.text_width(small, " · ".join(phrases)) > rest.width():
+                phrases = []  # the receptive field says the same, less the padding
+            pen.write(rest, self._sees, sees_font, colors.receptive_field)
             rest = rest.adjusted(needed + 3 * unit, 0, 0, 0)
         if compact:
-            self._write(painter, head.translated(0, 0.9 * line), reads, self._font(0.9), colors.muted)
-            body = box.adjusted(0, 1.9 * line, 0, 0)
-        else:
-            self._write(painter, rest, reads, self._font(0.9), colors.muted)
-            body = box.adjusted(0, line, 0, 0)
+            rest = head.translated(0, 0.9 * line)
+        pen.write(rest, _joined(phrases, small, rest.width()), small, colors.muted)
+        body = box.adjusted(0, 1.9 * line if compact else line, 0, 0)
         if isinstance(explanation, ConvExplanation):
-            self._paint_convolution(painter, body, explanation, compact)
-        else:
-            self._paint_pooling(painter, body, explanation, compact)
+            self._paint_convolution(pen, body, explanation, compact, self._kept_kernels[compact and not pinned])
+        elif isinstance(explanation, PointwiseExplanation):
+            self._paint_function(pen, body, explanation, compact)
+        elif isinstance(explanation, MaxExplanation | AvgExplanation):
+            self._paint_pooling(pen, body, explanation, compact)
 
-    def _paint_line(self, painter: QPainter, box: QRectF) -> None:
+    def _paint_line(self, pen: StripPainter, box: QRectF) -> None:
         """Where there is no room for more, write the title and the whole sum in a line each."""
-        colors, explanation = self._colors, self._explanations[-1]
+        colors, words, explanation = pen.colors, self._words, self._explanations[-1]
         half = box.height() / 2
-        ink = self._ink
         if len(self._explanations) > 1:
             for k, item in enumerate(self._explanations):
-                name = self._title(item) + (" · " + self.tr("pinned") if k == 0 else "")
+                name = words.title(item) + (" · " + self.tr("pinned") if k == 0 else "")
                 row = QRectF(box.left(), box.top() + k * half, box.width(), half)
-                used = self._write(painter, row, name, self._font(bold=True), ink)
-                row.setLeft(row.left() + used + 2 * self._unit)
-                self._write(painter, row, self._outcome(item), self._font(1.2, bold=True), colors.window_text)
+                used = pen.write(row, name, pen.font(bold=True), pen.ink)
+                row.setLeft(row.left() + used + 2 * pen.unit)
+                pen.write(row, words.outcome(item, _sums_in_line(item)), pen.font(1.2, bold=True), colors.window_text)
             return
         upper = QRectF(box.left(), box.top(), box.width(), half)
-        used = self._write(painter, upper, self._title(explanation), self._font(bold=True), ink)
-        rest = upper.adjusted(used + 2 * self._unit, 0, 0, 0)
+        used = pen.write(upper, words.title(explanation), pen.font(bold=True), pen.ink)
+        rest = upper.adjusted(used + 2 * pen.unit, 0, 0, 0)
         if self._sees:
-            self._write(painter, rest, self._sees, self._font(0.9, bold=True), colors.receptive_field, right=True)
+            pen.write(rest, self._sees, pen.font(0.9, bold=True), colors.receptive_field, right=True)
         else:
-            self._write(painter, rest, self._reads(explanation), self._font(0.9), colors.muted, right=True)
-        lower, font = upper.translated(0, half), self._font(1.0)
-        result_font = self._font(1.6, bold=True)
+            small = pen.font(0.9)
+            pen.write(rest, _joined(words.reads(explanation), small, rest.width()), small, colors.muted, right=True)
+        lower, font, result_font = upper.translated(0, half), pen.font(), pen.font(1.6, bold=True)
         result = format_number(explanation.result)
-        room = box.width() - theme.text_width(result_font, result) - self._unit
-        outcome = self._outcome(explanation).removesuffix(result)
-        text = self._sentence(explanation).removesuffix(result)
-        if theme.text_width(font, text) > 1.3 * room:
+        room = box.width() - theme.text_width(result_font, result) - pen.unit
+        outcome = words.outcome(explanation, _sums_in_line(explanation)).removesuffix(result)
+        terms = words.terms(explanation)
+        text = terms.separator.join(term for row in terms.rows for term in row) + " " + outcome
+        if terms.left_out or theme.text_width(font, text) > 1.3 * room:
             text = "… " + outcome
         lower.setWidth(room)
-        used = self._write(painter, lower, text, font, colors.muted)
+        used = pen.write(lower, text, font, colors.muted)
         lower = QRectF(box.left() + used, lower.top(), box.width() - used, half)
-        self._write(painter, lower, result, result_font, colors.window_text)
+        pen.write(lower, result, result_font, colors.window_text)
 
-    def _write(
-        self,
-        painter: QPainter,
-        box: QRectF,
-        text: str,
-        font: QFont,
-        color: QColor,
-        right: bool = False,
-    ) -> float:
-        """Write one line, in a smaller font where the box is too narrow for it, and return its width."""
-        width = theme.text_width(font, text)
-        if width > box.width():
-            font.setPixelSize(max(7, int(font.pixelSize() * box.width() / width)))
-        painter.setFont(font)
-        painter.setPen(color)
-        draw_line(painter, box, text, font, right)
-        return min(width, box.width())
+    # ---- dot products
 
-    def _grid_cell(self, body: QRectF, shape: tuple[int, ...], grids: int, share: float) -> float:
-        unit = self._unit
-        rows, cols = shape
-        room = (share * body.width() - grids * 3 * unit) / (grids * cols)
-        return max(2.0, min(5 * unit, (body.height() - 0.5 * unit) / rows, room))
-
-    def _paint_convolution(self, painter: QPainter, body: QRectF, explanation: ConvExplanation, compact: bool) -> None:
-        unit = self._unit
-        k = self._read_channel
-        values, weights, products = explanation.values[k], explanation.weights[k], explanation.products[k]
-        cell = self._grid_cell(body, values.shape, 3, 0.66 if compact else 0.5)
-        x, top = body.left(), body.top() + 0.25 * unit
-        padding = explanation.is_padding
-        for tile, sign in (
-            (Tile(values, self._levels.input, self._levels.grey, padding), "⊙"),
-            (Tile(weights, self._levels.kernel, stays=True), "="),
-            (Tile(products, display.signed_levels(products), is_padding=padding), "Σ"),
-        ):
-            paint = self._paint_kept_tile if tile.stays else self._paint_tile
-            x = paint(painter, QPointF(x, top), cell, tile)
-            x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
-        rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
-        pieces = self._convolution_pieces(explanation, compact)
+    def _paint_convolution(
+        self, pen: StripPainter, body: QRectF, explanation: ConvExplanation, compact: bool, kept: KeptPicture
+    ) -> None:
+        chosen, count = self._words.chosen(explanation), len(explanation.values)
+        if reads_channels_as_window(explanation):
+            x = self._paint_one(pen, body, dot_product_over_channels(explanation), compact, kept)
+        else:
+            rows = None
+            if self._shows_channels(explanation):
+                rows = self._channel_rows(pen, body, explanation)
+            if rows is not None:
+                x = self._paint_channels(pen, body, rows, explanation)
+            else:
+                level = display.signed_levels(explanation.products[chosen])
+                x = self._paint_one(pen, body, dot_product_of_channel(explanation, chosen, level), compact, kept)
+        rest = QRectF(x + pen.unit, body.top(), body.right() - x - pen.unit, body.height())
         if compact:
-            self._paint_result(painter, rest, ([], ""), pieces)
+            write_result(pen, rest, None, self._closing(pen, explanation, rest.width(), compact))
             return
-        rows, separator = self._terms(explanation)
-        if len(explanation.values) > 1:
-            rows[0][0] = f"{CHANNEL_NAMES[k]}: {rows[0][0]}"
-        with_angle = rest.width() > 50 * unit
-        text_box = rest.adjusted(0, 0, -30 * unit if with_angle else 0, 0)
-        self._paint_result(painter, text_box, (rows, separator), pieces)
-        if with_angle:
-            left = min(rest.right() - 28 * unit, rest.left() + 42 * unit)
-            self._paint_angle(painter, QRectF(left, rest.top(), 28 * unit, rest.height()), explanation)
+        is_many = shows_sums(explanation) and count > FEW_CHANNELS
+        text_box, drawing = room_for_drawing(pen, rest, 50 if is_many else 21)
+        sums = (explanation.channel_sums, chosen) if is_many else None
+        closing = self._closing(pen, explanation, text_box.width(), compact)
+        write_result(pen, text_box, self._words.formula(explanation), closing, sums)
+        if drawing is not None:
+            paint_angle(pen, drawing, explanation)
 
-    def _convolution_pieces(self, explanation: ConvExplanation, compact: bool) -> Pieces:
-        """Return the closing lines: partial sums of the channels, total, bias, result."""
-        bias = explanation.bias
-        bias_text = f" {'−' if bias < 0 else '+'} " + self.tr("bias {bias}").format(bias=format_number(abs(bias)))
-        total = [("= ", "plain"), (format_number(explanation.total), "strong"), (bias_text, "plain")]
-        result = [(" = " if not compact else "= ", "plain"), (format_number(explanation.result), "result")]
-        if compact:
-            return [total, result]
-        lines: Pieces = []
-        if len(explanation.channel_sums) > 1:
-            line: list[tuple[str, str]] = []
-            for k, value in enumerate(explanation.channel_sums):
-                style = "strong" if k == self._read_channel else "plain"
-                line += [(" + " if k else "", "plain"), (f"{CHANNEL_NAMES[k]} {format_number(float(value))}", style)]
-            lines.append(line)
-        return [*lines, total + result]
+    def _paint_one(
+        self, pen: StripPainter, body: QRectF, product: DotProduct, compact: bool, kept: KeptPicture
+    ) -> float:
+        """Paint window ⊙ kernel = products Σ as large as there is room for, and return where it ends."""
+        cell = grid_cell(pen, body, product.values.shape, 3, 0.66 if compact else 0.5)
+        corner = QPointF(body.left(), body.top() + 0.25 * pen.unit)
+        x = paint_dot_product(pen, corner, cell, product, self._levels, kept)
+        return pen.sign(x, corner.y(), cell * product.values.shape[0], "Σ")
 
-    def _paint_pooling(self, painter: QPainter, body: QRectF, explanation: Explanation, compact: bool) -> None:
-        unit = self._unit
-        values = explanation.values[0]
-        cell = self._grid_cell(body, values.shape, 1, 0.4)
+    def _shows_channels(self, explanation: Explanation) -> bool:
+        """Return whether each channel's dot product is painted if there is room."""
+        if not isinstance(explanation, ConvExplanation) or len(self._explanations) > 1:
+            return False
+        return shows_sums(explanation) and len(explanation.values) <= FEW_CHANNELS
+
+    def _label_width(self, pen: StripPainter, explanation: ConvExplanation) -> float:
+        labels = (self._words.channel_label(explanation, k) for k in range(len(explanation.values)))
+        font = pen.font(bold=True)
+        return max(theme.text_width(font, label) for label in labels) + pen.unit
+
+    def _channel_rows(self, pen: StripPainter, body: QRectF, explanation: ConvExplanation) -> ChannelRows | None:
+        shape, others = explanation.values.shape[1:], len(explanation.values) - 1
+        return channel_rows(pen, body.size(), shape, others, self._label_width(pen, explanation))
+
+    def _paint_channels(
+        self, pen: StripPainter, body: QRectF, rows: ChannelRows, explanation: ConvExplanation
+    ) -> float:
+        """Paint a dot product a channel, the chosen one large, and return where they end."""
+        unit, label = pen.unit, self._label_width(pen, explanation)
+        chosen, origin = self._words.chosen(explanation), QPointF(body.left(), body.top() + 0.25 * unit)
+        others = [k for k in range(len(explanation.values)) if k != chosen]
+        corners = [origin + QPointF(rows.left, rows.top + n * rows.pitch) for n in range(len(others))]
+        level = display.signed_levels(explanation.products)
+        for k, corner, kept in zip([chosen, *others], [origin, *corners], self._kept_kernels, strict=False):
+            is_chosen = k == chosen
+            cell, signs = (rows.cell, SIGN_UNITS) if is_chosen else (rows.other_cell, OTHER_SIGN_UNITS)
+            height = cell * explanation.values.shape[1]
+            product, name = dot_product_of_channel(explanation, k, level), self._words.channel_label(explanation, k)
+            x = paint_dot_product(pen, corner, cell, product, self._levels, kept, signs, name, label)
+            total = QRectF(x + 0.75 * unit, corner.y(), (SUM_UNITS - 1.5) * unit, height)
+            text = f"Σ = {format_number(float(explanation.channel_sums[k]))}"
+            pen.write(total, text, pen.font(bold=is_chosen), pen.ink if is_chosen else pen.colors.muted)
+        return body.left() + rows.right
+
+    def _closing(self, pen: StripPainter, explanation: ConvExplanation, room: float, compact: bool) -> list[Pieces]:
+        """Return the closing lines: partial sums of the channels as far as there is room; total, bias, result."""
+        bias_text = " + " + self.tr("bias {bias}").format(bias=format_number(explanation.bias))
+        total: Pieces = [("= ", "plain"), (format_number(explanation.total), "strong"), (bias_text, "plain")]
+        result: Pieces = [("= ", "plain"), (format_number(explanation.result), "result")]
+        sums = [self._sums_line(pen, explanation, room)] if shows_sums(explanation) else []
+        line = [*total, (" ", "plain"), *result]
+        fits = pen.pieces_width(line) <= MOST_SHRINK * room
+        return [*sums, line] if fits and not compact else [*sums, total, result]
+
+    def _sums_line(self, pen: StripPainter, explanation: ConvExplanation, room: float) -> Pieces:
+        """Return the partial sums: all of few channels; of many the chosen one's, then as many as there is room for."""
+        count = len(explanation.channel_sums)
+        is_many = count > FEW_CHANNELS
+        width = partial(theme.text_width, pen.font(1.15))
+        more = self._words.more_sums(count)
+        line: Pieces = []
+        used = 0.0
+        for k, (text, is_chosen) in enumerate(self._words.sums(explanation, chosen_first=is_many)):
+            piece = (" + " if k else "") + text
+            used += width(piece)
+            if is_many and k and used + (width(" + " + more) if k < count - 1 else 0) > room:
+                line.append((" + " + self._words.more_sums(count - k), "plain"))
+                break
+            line += [(" + " if k else "", "plain"), (text, "strong" if is_chosen else "plain")]
+        return line
+
+    # ---- other operations
+
+    def _paint_pooling(
+        self, pen: StripPainter, body: QRectF, explanation: MaxExplanation | AvgExplanation, compact: bool
+    ) -> None:
         marked: list[tuple[int, int]] = []
-        line = [("= ", "plain")]
-        rows, separator = self._terms(explanation)
+        result = (format_number(explanation.result), "result")
         if isinstance(explanation, MaxExplanation):
-            sign, marked = self.tr("max"), list(explanation.ties)
-            line += [(format_number(explanation.result), "result"), ("  " + self._winner_text(explanation), "plain")]
-            rows[0][0] = "max(" + rows[0][0]
-            rows[-1][-1] += ")"
-        elif isinstance(explanation, AvgExplanation):
+            sign = self.tr("max")
+            if explanation.winner is not None:
+                ties = map(tuple, np.argwhere(explanation.tied)[:MOST_MARKED].tolist())
+                marked = [explanation.winner, *(tap for tap in ties if tap != explanation.winner)]
+            line: Pieces = [("= ", "plain"), result, ("  " + self._words.winner(explanation), "plain")]
+        else:
             sign = self.tr("mean")
             quotient = f"{format_number(explanation.total)} / {explanation.divisor} = "
-            line += [(quotient, "plain"), (format_number(explanation.result), "result")]
+            line = [("= ", "plain"), (quotient, "plain"), result]
             outside = explanation.counted.size - int(explanation.counted.sum())
             if outside:
                 line.append(("  " + self.tr("{count} taps outside do not count").format(count=outside), "plain"))
-            if sum(map(len, rows)) > 1:
-                rows[0][0] = "(" + rows[0][0]
-                rows[-1][-1] += ")"
-            if rows:
-                rows[-1][-1] += f" / {explanation.divisor}"
-        top = body.top() + 0.25 * unit
-        tile = Tile(values, self._levels.input, self._levels.grey, explanation.is_padding, marked)
-        x = self._paint_tile(painter, QPointF(body.left(), top), cell, tile)
-        x = self._paint_sign(painter, x, top, cell * values.shape[0], sign)
-        rest = QRectF(x + unit, body.top(), body.right() - x - unit, body.height())
-        self._paint_result(painter, rest, ([], "") if compact else (rows, separator), [line])
+        rest = self._paint_window(pen, body, explanation, sign, marked)
+        write_result(pen, rest, None if compact else self._words.formula(explanation), [line])
 
-    def _winner_text(self, explanation: MaxExplanation) -> str:
-        if explanation.winner is None:
-            return self.tr("only padding in the window")
-        row, col = (
-            int(along[tap]) for along, tap in zip((explanation.rows, explanation.cols), explanation.winner, strict=True)
-        )
-        text = self.tr("from input row {row}, column {col}").format(row=row, col=col)
-        ties = len(explanation.ties)
-        return text if ties == 1 else text + " · " + self.tr("{count} cells tie, the first one wins").format(count=ties)
-
-    def _paint_kept_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
-        """Paint a small grid from a picture of it, made anew when its numbers or its look change."""
-        key = (tile.values.tobytes(), tile.values.shape, tile.level, cell, theme.is_dark(self.palette()))
-        size = QSizeF(tile.values.shape[1] * cell + 2, tile.values.shape[0] * cell + 2)
-        picture = self._kept_tile.get(
-            key, size, self.devicePixelRatioF(), lambda inner: self._paint_tile(inner, QPointF(1, 1), cell, tile)
-        )
-        painter.drawPixmap(corner - QPointF(1, 1), picture)
-        return float(corner.x() + size.width() - 2)
-
-    def _paint_tile(self, painter: QPainter, corner: QPointF, cell: float, tile: Tile) -> float:
-        """Paint a small grid, taps in the padding hatched, and return where it ends."""
-        colors, (rows, cols) = self._colors, tile.values.shape
-        colour = color_map(theme.is_dark(self.palette()), tile.grey)
-        index = display.to_index(np.asarray(tile.values, dtype=np.float64), tile.level)
-        hatched = np.argwhere(tile.is_padding).tolist() if tile.is_padding is not None else []
-        box = QRectF(corner.x(), corner.y(), cols * cell, rows * cell)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        pixels = colour.pixels(index)
-        painter.drawImage(box, image_of(pixels))
-        for row, col in hatched:
-            place = QRectF(box.left() + col * cell, box.top() + row * cell, cell, cell)
-            painter.fillRect(place, colors.padding)
-            painter.fillRect(place, QBrush(colors.hatch, Qt.BrushStyle.BDiagPattern))
-        painter.setPen(QPen(colors.border, 1))
-        lines = [QLineF(x, box.top(), x, box.bottom()) for x in (box.left() + k * cell for k in range(cols + 1))]
-        lines += [QLineF(box.left(), y, box.right(), y) for y in (box.top() + k * cell for k in range(rows + 1))]
-        painter.drawLines(lines)
-        inks = [[colour.ink(k) for k in row] for row in index.tolist()]
-        for row, col in hatched:
-            inks[row][col] = colors.muted
-        self._paint_tile_digits(painter, box.topLeft(), cell, tile, inks)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        for k, (row, col) in enumerate(tile.marked):
-            style = Qt.PenStyle.DashLine if k else Qt.PenStyle.SolidLine
-            painter.setPen(QPen(colors.window, 1.5 if k else 3, style))
-            place = QRectF(box.left() + col * cell, box.top() + row * cell, cell, cell)
-            painter.drawRect(place.adjusted(1, 1, -1, -1))
-        painter.restore()
-        return float(box.right())
-
-    def _paint_tile_digits(
-        self, painter: QPainter, corner: QPointF, cell: float, tile: Tile, inks: list[list[QColor]]
+    def _paint_function(
+        self, pen: StripPainter, body: QRectF, explanation: PointwiseExplanation, compact: bool
     ) -> None:
-        """Write the numbers of a small grid in one size, or none where the longest would be too small to read."""
-        if cell < 2 * self._unit:
-            return
-        for digits in (4, 3):
-            texts = [[format_number(value, digits) for value in row] for row in tile.values.tolist()]
-            font = self._font()
-            font.setPixelSize(max(6, int(0.42 * cell)))
-            widest = max(theme.text_width(font, text) for row in texts for text in row)
-            fitting = font.pixelSize() * min(1.0, 0.92 * cell / max(1.0, widest))
-            if fitting >= self._unit:
-                break
-        if fitting >= 0.75 * self._unit:
-            font.setPixelSize(max(6, int(fitting)))
-            draw_table(painter, corner, cell, texts, inks, font)
+        words, kind = self._words, self._words.kind
+        rest = self._paint_window(pen, body, explanation, words.function_name() if kind in LAYER_KINDS else "→", [])
+        applied = words.applied(explanation)
+        lines: list[Pieces] = [[(words.definition(), "plain")]]
+        outcome = words.outcome(explanation, 0).removesuffix(format_number(explanation.result))
+        if isinstance(explanation, NormExplanation):
+            lines.append([("= " + applied, "plain")])
+        else:
+            outcome = f"= {applied} = " if kind in CURVES else "= "
+        lines.append([(outcome, "plain"), (format_number(explanation.result), "result")])
+        text_box, drawing = rest, None
+        if kind in CURVES and not compact:
+            widest = max(map(pen.pieces_width, lines)) / pen.unit
+            text_box, drawing = room_for_drawing(pen, rest, max(21, widest / 2 + 1))
+        write_result(pen, text_box, None, lines)
+        if drawing is not None:
+            paint_curve(pen, self._kept_curve, drawing, kind, self._levels.input, explanation.value)
 
-    def _paint_sign(self, painter: QPainter, x: float, top: float, height: float, sign: str) -> float:
-        """Write a sign between two grids and return where it ends."""
-        unit = self._unit
-        font = self._font(1.4 if len(sign) == 1 else 1.0)
-        width = max(3 * unit, theme.text_width(font, sign) + 1.5 * unit)
-        painter.setFont(font)
-        painter.setPen(self._colors.muted)
-        draw_centered(painter, QPointF(x + width / 2, top + height / 2), sign, font)
-        return x + width
+    def _paint_window(
+        self, pen: StripPainter, body: QRectF, explanation: Explanation, sign: str, marked: Sequence[tuple[int, int]]
+    ) -> QRectF:
+        """Paint the numbers that one channel's window reads and a sign, and return the room beside them."""
+        values = explanation.values[0]
+        cell, top = grid_cell(pen, body, values.shape, 1, 0.4), body.top() + 0.25 * pen.unit
+        corner, tile = (
+            QPointF(body.left(), top),
+            Tile(values, self._levels.input, self._levels.grey, explanation.is_padding),
+        )
+        x = pen.tile(corner, cell, tile)
+        pen.mark(corner, cell, marked)
+        x = pen.sign(x, top, cell * values.shape[0], sign) + pen.unit
+        return QRectF(x, body.top(), body.right() - x, body.height())
 
-    def _paint_result(
-        self, painter: QPainter, box: QRectF, terms: tuple[list[list[str]], str], pieces: Pieces
-    ) -> float:
-        """Write the spelled-out sum, shortened where it does not fit, and the closing lines; return the width used."""
-        unit, muted = self._unit, self._colors.muted
-        line_height, result_height = 2.5 * unit, 4 * unit
-        closing = (len(pieces) - 1) * line_height + result_height
-        font = self._font(1.0)
-        rows, separator = terms
-        room = max(0, int((box.height() - closing) // line_height))
-        lines = wrapped(rows, separator, partial(theme.text_width, font), box.width()) if rows and room else []
-        if len(lines) > room:
-            count = sum(len(row) for row in rows) - sum(line.count(separator) for line in lines[: room - 1])
-            lines = [*lines[: room - 1], self.tr("… and {count} more terms").format(count=count)]
-        y, used = box.top(), 0.0
-        for text in lines:
-            used = max(used, self._write(painter, QRectF(box.left(), y, box.width(), line_height), text, font, muted))
-            y += line_height
-        for line in pieces:
-            height = result_height if any(style == "result" for _, style in line) else line_height
-            used = max(used, self._paint_pieces(painter, QRectF(box.left(), y, box.width(), height), line))
-            y += height
-        return used
 
-    def _paint_pieces(self, painter: QPainter, box: QRectF, line: list[tuple[str, str]]) -> float:
-        """Write one line of differently styled pieces, smaller where the box is too narrow, and return its width."""
-        colors = self._colors
-        text_color = self._ink
-        styles = {
-            "plain": (self._font(1.1), colors.muted),
-            "strong": (self._font(1.2, bold=True), text_color),
-            "result": (self._font(2.0, bold=True), colors.window_text),
-        }
-        natural = sum(theme.text_width(styles[style][0], text) for text, style in line)
-        shrink = min(1.0, box.width() / max(1.0, natural))
-        x = box.left()
-        for text, style in line:
-            font, color = QFont(styles[style][0]), styles[style][1]
-            font.setPixelSize(max(7, int(font.pixelSize() * shrink)))
-            width = theme.text_width(font, text)
-            self._write(painter, QRectF(x, box.top(), width + 4, box.height()), text, font, color)
-            x += width
-        return x - box.left()
+def _joined(phrases: Sequence[str], font: QFont, room: float) -> str:
+    """Return the phrases in a line; the last ones are left out where it would have to become much smaller to fit."""
+    for count in range(len(phrases), 1, -1):
+        text = " · ".join(phrases[:count])
+        if theme.text_width(font, text) <= MOST_SHRINK * room:
+            return text
+    return "".join(phrases[:1])
 
-    def _paint_angle(self, painter: QPainter, box: QRectF, explanation: ConvExplanation) -> None:
-        """Read the dot product as lengths and an angle, and draw the angle."""
-        unit, muted = self._unit, self._colors.muted
-        line = QRectF(box.left(), box.top(), box.width(), 2.4 * unit)
-        small = self._font(0.9)
-        self._write(painter, line, self.tr("as lengths and an angle"), small, muted)
-        line.translate(0, line.height())
-        self._write(painter, line, self.tr("‖window‖ · ‖kernel‖ · cos θ"), small, muted)
-        line.translate(0, line.height())
-        if explanation.cosine is None:
-            self._write(painter, line, self.tr("no angle: one of them is all zeros"), small, muted)
-            return
-        lengths = (explanation.value_norm, explanation.weight_norm, explanation.cosine)
-        text = " × ".join(format_number(value, 5) for value in lengths) + f" ≈ {format_number(explanation.total)}"
-        ink = self._ink
-        self._write(painter, line, text, self._font(0.95, bold=True), ink)
-        room = box.bottom() - line.bottom() - 0.5 * unit
-        if math.isfinite(explanation.cosine) and room > 2 * unit:
-            theta = math.acos(min(1.0, max(-1.0, explanation.cosine)))
-            self._draw_angle(painter, QPointF(box.left(), line.bottom() + 0.25 * unit), min(room, 7 * unit), theta)
 
-    def _draw_angle(self, painter: QPainter, corner: QPointF, ray: float, theta: float) -> None:
-        unit, colors = self._unit, self._colors
-        origin = corner + QPointF(unit if theta <= math.pi / 2 else unit + ray, ray)
-        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 0.375 * unit))
-        painter.drawLine(origin, origin + QPointF(ray, 0))
-        painter.setPen(QPen(colors.window, 0.375 * unit))
-        painter.drawLine(origin, origin + QPointF(ray * math.cos(theta), -ray * math.sin(theta)))
-        painter.setPen(QPen(colors.muted, 1))
-        arc = 0.4 * ray
-        square = QRectF(origin.x() - arc, origin.y() - arc, 2 * arc, 2 * arc)
-        painter.drawArc(square, 0, round(math.degrees(theta) * 16))
-        label = QRectF(origin.x() + ray + unit, origin.y() - 2.4 * unit, 14 * unit, 2.4 * unit)
-        self._write(painter, label, f"θ = {format_number(math.degrees(theta))}°", self._font(0.95), colors.muted)
+def _sums_in_line(explanation: Explanation) -> int:
+    """Return how many partial sums the one-line form tells: all of few channels, the first two of many."""
+    count = len(explanation.values)
+    return count if count <= FEW_CHANNELS else 2
