@@ -11,7 +11,8 @@ import torch
 from PySide6.QtWidgets import QApplication
 
 from convviz.core.layers import AvgPool2d, MaxPool2d
-from tests.benchmarks import bench_core, bench_lab, bench_start
+from convviz.core.presets import PRESETS
+from tests.benchmarks import bench_core, bench_lab, bench_mosaic, bench_stack, bench_start
 from tests.benchmarks.report import Result, judged, machine, missed, summed_up
 
 
@@ -41,7 +42,9 @@ def test_first_frames_are_timed() -> None:
 
 
 @pytest.mark.usefixtures("qapp")
-@pytest.mark.parametrize(("measure", "benchmarks"), [(bench_lab.steps, 10), (bench_lab.edits, 4)])
+@pytest.mark.parametrize(
+    ("measure", "benchmarks"), [(bench_lab.steps, 10), (bench_lab.edits, 4), (bench_mosaic.mosaics, 30)]
+)
 def test_frames_are_timed(measure: Callable[[int], dict[str, Result]], benchmarks: int) -> None:
     results = measure(2)
     assert len(results) == benchmarks
@@ -55,13 +58,28 @@ def test_no_frame_is_an_error(qapp: QApplication) -> None:
         bench_lab.opened_lab((4, 4), 1, 3, show_all=True) as page,
         pytest.raises(RuntimeError, match="nothing was painted"),
     ):
-        bench_lab.times_to_frame(lambda: None, page.strip, 1)
+        bench_lab.times_to_frame(lambda: None, page.layer_view.strip, 1)
 
 
 @pytest.mark.usefixtures("qapp")
 def test_playing_visits_every_position() -> None:
     for result in bench_lab.plays(3).values():
         assert (result["steps"], result["skipped"]) == (3, 0)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_maps_of_a_stack_are_timed() -> None:
+    results = bench_stack.stack(2)
+    assert [result.get("count") for result in results.values()] == [None, 2, 2] * 2
+    assert all((result["median_ms"] if "count" in result else result["ms"]) > 0 for result in results.values())
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_network_is_opened_and_stepped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "vgg16", PRESETS["lenet5"])  # a small one does
+    opened, computed, stepped = bench_lab.networks(2).values()
+    assert 0 < opened["ms"] <= 1000 * computed["s"]
+    assert stepped["count"] == 2
 
 
 def test_core_is_timed_beside_torch(monkeypatch: pytest.MonkeyPatch) -> None:

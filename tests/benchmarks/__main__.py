@@ -13,7 +13,7 @@ from tests.benchmarks.report import Result, machine, missed
 
 # ruff: noqa: PLC0415 - a group's modules are imported when its turn comes: torch's threads must not disturb the window
 
-GROUPS = ("start", "step", "edit", "play", "core")
+GROUPS = ("start", "step", "edit", "play", "network", "stack", "mosaic", "core")
 
 
 def measured(group: str) -> dict[str, Result]:
@@ -26,9 +26,17 @@ def measured(group: str) -> dict[str, Result]:
         from tests.benchmarks.bench_start import start
 
         return start()
-    from tests.benchmarks import bench_lab
+    from tests.benchmarks import bench_lab, bench_mosaic, bench_stack
 
-    return {"step": bench_lab.steps, "edit": bench_lab.edits, "play": bench_lab.plays}[group]()
+    groups = {
+        "step": bench_lab.steps,
+        "edit": bench_lab.edits,
+        "play": bench_lab.plays,
+        "network": bench_lab.networks,
+        "stack": bench_stack.stack,
+        "mosaic": bench_mosaic.mosaics,
+    }
+    return groups[group]()
 
 
 def main() -> int:

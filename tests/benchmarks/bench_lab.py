@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,9 +24,11 @@ from tests.benchmarks.report import Result, judged, summed_up
 WINDOW_SIZE = (1920, 1080)
 SMALL, LARGE = (32, 32), (512, 512)
 SMALL_STEP_MS, LARGE_STEP_MS, EDIT_MS = 8.0, 16.0, 16.0
+NETWORK_MS, NETWORK_STEP_MS = 1000.0, 16.0
 PLAY_SPEED = 60.0
 LEAST_SPEED = 59.0  # with a step of grace in the second
 READABLE_CELL_PX = 40.0
+LAST_CONV = 28
 UNCOUNTED = 5
 MOST_ROUNDS = 100
 
@@ -55,10 +56,14 @@ def opened_lab(size: Pair, channels: int, kernel_size: int, show_all: bool, colo
         window = MainWindow(Settings(Path(folder) / "convviz.ini"))
         window.setFixedSize(*WINDOW_SIZE)
         page = window.lab
-        state = lab.with_made_input(replace(page.model.state, stride=(1, 1)), "random", size, 0, channels)
-        state = lab.with_kernel(lab.with_kernel_size(state, (kernel_size, kernel_size)), "random")
-        page.model.change(lab.legal(replace(state, same=True)), "benchmark")
-        page.model.choose_channel(0, colour)
+        state = lab.with_parameter(page.model.state, "stride", (1, 1))
+        state = lab.with_made_input(state, "random", size, 0, channels)
+        state = lab.with_parameter(state, "kernel_size", (kernel_size, kernel_size))
+        page.model.change(lab.with_padding(lab.with_kernel(state, "random"), "same"), "benchmark")
+        if colour:
+            page.model.show_colour()
+        else:
+            page.model.choose_map(0, 0)
         page.model.show_all(show_all)
         window.show()
         window.activateWindow()
@@ -97,10 +102,10 @@ def times_to_frame(act: Callable[[], object], widget: QWidget, count: int) -> li
 
 def step(page: LabPage, most_ms: float, count: int) -> Result:
     """Press → ``count`` times, from the middle of a row a third of the way down."""
-    rows, cols = page.model.snapshot.output_size
+    rows, cols = page.model.output_size
     first = rows // 3 * cols + cols // 2
     page.model.go_to(first)
-    times = times_to_frame(lambda: QTest.keyClick(page, Qt.Key.Key_Right), page.strip, count)
+    times = times_to_frame(lambda: QTest.keyClick(page, Qt.Key.Key_Right), page.layer_view.strip, count)
     if page.model.index != first + UNCOUNTED + count:
         raise RuntimeError("a key press was not one step")
     return judged(summed_up(times), at_most={"p99_ms": most_ms})
@@ -118,7 +123,7 @@ def steps(count: int = 400) -> dict[str, Result]:
             with opened_lab(LARGE, 1, kernel_size, show_all) as page:
                 results[f"512×512, {kernel_size}×{kernel_size}, {shown}"] = step(page, LARGE_STEP_MS, count)
         with opened_lab(LARGE, 1, 3, show_all) as page:
-            for panel in (page.canvas.input, page.canvas.output):
+            for panel in (page.layer_view.canvas.input, page.layer_view.canvas.output):
                 panel.grid.zoom(READABLE_CELL_PX / panel.grid.cell_px)
             results[f"512×512, 3×3, zoomed to digits, {shown}"] = step(page, LARGE_STEP_MS, count)
     return results
@@ -130,8 +135,8 @@ def edits(count: int = 200) -> dict[str, Result]:
     for show_all in (False, True):
         shown = "all shown" if show_all else "shown as reached"
         with opened_lab(LARGE, 1, 5, show_all) as page:
-            page.model.go_to(page.model.snapshot.num_positions // 2)
-            grid, rng = page.canvas.input.grid, np.random.default_rng(0)
+            page.model.go_to(page.model.num_positions // 2)
+            grid, rng = page.layer_view.canvas.input.grid, np.random.default_rng(0)
 
             def enter() -> None:
                 row, col = rng.integers(LARGE)  # noqa: B023 - used before the loop goes on
@@ -152,7 +157,7 @@ def edits(count: int = 200) -> dict[str, Result]:
 def play(page: LabPage, count: int) -> Result:
     """Play ``count`` steps at full speed; a step is dropped where a position is left out or was never painted."""
     model, player, loop = page.model, page.player, QEventLoop()
-    painted, seen = PaintCounter(page.strip), [model.index]
+    painted, seen = PaintCounter(page.layer_view.strip), [model.index]
     paints: list[int] = []
     lateness: list[float] = []
     player.set_speed(PLAY_SPEED)
@@ -191,7 +196,29 @@ def plays(count: int = 240) -> dict[str, Result]:
         shown = "all shown" if show_all else "shown as reached"
         for name, size, channels in (("3×32×32", SMALL, 3), ("512×512", LARGE, 1)):
             with opened_lab(size, channels, 5, show_all) as page:
-                rows, cols = page.model.snapshot.output_size
+                rows, cols = page.model.output_size
                 page.model.go_to(rows // 3 * cols)
                 results[f"{name}, 5×5, {shown}"] = play(page, count)
     return results
+
+
+def networks(count: int = 40) -> dict[str, Result]:
+    """Open VGG-16 on 3×224×224 in the Lab, then step one of its layers once all are computed."""
+    with opened_lab(SMALL, 1, 3, show_all=True) as page:
+        sheet = page.stack_view.canvas.widget()
+        assert sheet is not None
+        painted, begin = PaintCounter(sheet), time.perf_counter()
+        page.choose_preset("vgg16")
+        while not painted.count:
+            QApplication.processEvents()
+        opened = 1000 * (time.perf_counter() - begin)
+        while page.model.forward.busy:
+            QApplication.processEvents()
+        computed = time.perf_counter() - begin
+        page.model.choose_layer(LAST_CONV)
+        times = times_to_frame(lambda: QTest.keyClick(page, Qt.Key.Key_Right), page.stack_view.table, count)
+    return {
+        "VGG-16, opened": judged({"ms": opened}, at_most={"ms": NETWORK_MS}),
+        "VGG-16, all layers computed": {"s": computed},
+        "VGG-16, step of the last convolution": judged(summed_up(times), at_most={"p99_ms": NETWORK_STEP_MS}),
+    }
