@@ -285,7 +285,7 @@ class Canvas(QWidget):
         picture = display.rgb_image(np.nan_to_num(step.output, neginf=0.0), step.input_level) if colour else None
         self.output.grid.set_content(
             GridContent(
-                step.output[model.out_channel].astype(np.float64),
+                step.output[model.out_channel].astype(np.float64, copy=False),
                 step.output_level,
                 step.output_is_signed,
                 step.is_grey and step.keeps_scale,

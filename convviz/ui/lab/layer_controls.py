@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from convviz.core.dense import Linear
 from convviz.core.kernels import KERNELS, kernel_fits
 from convviz.core.layers import AvgPool2d, Conv2d, MaxPool2d
+from convviz.core.stack import Stack
 from convviz.core.window import PaddingMode, Pair
 from convviz.ui import theme
 from convviz.ui.lab import limits
@@ -31,6 +32,8 @@ class LayerControls(QWidget):
     def __init__(self, model: LabModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._model = model
+        self._shown_stack: Stack | None = None
+        self._shown_place = (0, 0, 0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         self._column = column
@@ -181,8 +184,12 @@ class LayerControls(QWidget):
         return found
 
     def show_state(self) -> None:
-        """Show the model's state in every control."""
+        """Show the model's state in every control; an edit of the input changes none of them."""
         state, layer = self._state, self._state.layer
+        place = state.current, state.kernel_seed, self._model.weights_index
+        if state.stack is self._shown_stack and place == self._shown_place:
+            return
+        self._shown_stack, self._shown_place = state.stack, place
         heading = self.tr("LAYER {number} · {name}").format(number=state.current + 1, name=layer_name(layer).upper())
         has_window = isinstance(layer, WindowLayer)
         self._kernel_section.setVisible(isinstance(layer, Conv2d))
@@ -234,8 +241,9 @@ class LayerControls(QWidget):
     def _show_window(self, layer: WindowLayer) -> None:
         size, is_conv, same = self._state.window_size, isinstance(layer, Conv2d), limits.is_same(layer)
         values = {name: limits.parameter(layer, name) for name in PARAMETERS}
+        fixed = {"padding": same, "dilation": isinstance(layer, AvgPool2d)}
         for name, pair in self._pairs.items():
-            pair.setEnabled(size is not None)
+            pair.setEnabled(size is not None and not fixed.get(name, False))
             if size is not None:
                 row, col = values[name]
                 rows, cols = (getattr(limits.ranges(layer, size, axis), name) for axis in (0, 1))
@@ -243,9 +251,6 @@ class LayerControls(QWidget):
                     values[name],
                     ((min(rows.least, row), max(rows.most, row)), (min(cols.least, col), max(cols.most, col))),
                 )
-        if size is not None:
-            self._pairs["padding"].setEnabled(not same)
-            self._pairs["dilation"].setEnabled(not isinstance(layer, AvgPool2d))
         self._padding_kind.choose("same" if same else "valid" if values["padding"] == (0, 0) else "number")
         for widget in (self._padding_kind, self._padding_kind_label, self._mode, self._mode_label):
             widget.setVisible(is_conv)
