@@ -13,7 +13,7 @@ import numpy as np
 from convviz.core.dense import Flatten, Linear
 from convviz.core.elementwise import BatchNorm2d, Dropout, ReLU, Sigmoid
 from convviz.core.kernels import make_kernel
-from convviz.core.layers import AvgPool2d, Conv2d, Drawn, GlobalAvgPool2d, Layer, MaxPool2d, Shape
+from convviz.core.layers import AvgPool2d, Conv2d, Drawn, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d, Shape
 from convviz.core.stack import Stack
 
 
@@ -29,9 +29,18 @@ def dilations() -> Stack:
 
 def lenet5() -> Stack:
     """LeNet-5 with sigmoids and average pooling, on 1×28×28."""
+    return _lenet5((1, 28, 28), Conv2d(1, 6, 5, padding=2))
+
+
+def lenet5_rgb() -> Stack:
+    """LeNet-5 for colour, on 3×32×32: 32 is the size that its first convolution takes without padding."""
+    return _lenet5((3, 32, 32), Conv2d(3, 6, 5))
+
+
+def _lenet5(input_shape: Shape, first: Conv2d) -> Stack:
     return _drawn(
-        (1, 28, 28),
-        Conv2d(1, 6, 5, padding=2),
+        input_shape,
+        first,
         Sigmoid(),
         AvgPool2d(2),
         Conv2d(6, 16, 5),
@@ -80,6 +89,21 @@ def small_cnn() -> Stack:
         ReLU(),
         Linear(128, 10),
     )
+
+
+def fast_cnn() -> Stack:
+    """Six convolutions with batch normalisation, on 3×32×32: much accuracy on CIFAR-10 for a short training.
+
+    As in VGG, channels double where pooling halves the sides. Its 427 178 weights stay below 2 MB in float32.
+    """
+    layers: list[Layer] = []
+    in_channels = 3
+    for out_channels, pooled in ((32, True), (64, False), (64, True), (128, False), (128, True), (128, False)):
+        layers += [*_normalised(in_channels, out_channels, 3), ReLU()]
+        if pooled:
+            layers.append(MaxPool2d(2))
+        in_channels = out_channels
+    return _drawn((3, 32, 32), *layers, GlobalMaxPool2d(), Flatten(), Linear(in_channels, 10))
 
 
 def alexnet() -> Stack:
@@ -136,8 +160,10 @@ PRESETS: dict[str, Callable[[], Stack]] = {
     "four_layers": four_layers,
     "dilations": dilations,
     "lenet5": lenet5,
+    "lenet5_rgb": lenet5_rgb,
     "tutorial_cnn": tutorial_cnn,
     "small_cnn": small_cnn,
+    "fast_cnn": fast_cnn,
     "alexnet": alexnet,
     "vgg16": vgg16,
     "resnet50_main_path": resnet50_main_path,

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from convviz.core.elementwise import BatchNorm2d
 from convviz.core.inputs import make_input
 from convviz.core.layers import Conv2d, GlobalAvgPool2d, MaxPool2d
 from convviz.core.presets import PRESETS, four_layers
@@ -20,8 +21,10 @@ def test_every_preset_fits_and_is_the_same_every_time(name: str) -> None:
         ("four_layers", 20),
         ("dilations", 30),
         ("lenet5", 61_706),
+        ("lenet5_rgb", 62_006),
         ("tutorial_cnn", 62_006),
         ("small_cnn", 76_922),
+        ("fast_cnn", 427_178),
         ("alexnet", 50_303_912),
         ("vgg16", 138_357_544),
         ("resnet50_main_path", 25_557_032 - 2_776_576),  # without the four projections of its shortcuts
@@ -64,7 +67,7 @@ def test_the_four_layer_example() -> None:
 
 
 def test_small_presets_run() -> None:
-    for name in ("lenet5", "tutorial_cnn", "small_cnn"):
+    for name in ("lenet5", "lenet5_rgb", "tutorial_cnn", "small_cnn", "fast_cnn"):
         stack = PRESETS[name]()
         logits = stack.forward(np.ones(stack.input_shape))[-1]
         assert logits.shape == (10,)
@@ -75,3 +78,18 @@ def test_the_main_path_ends_in_a_global_average() -> None:
     stack = PRESETS["resnet50_main_path"]()
     assert isinstance(stack.layers[-3], GlobalAvgPool2d)
     assert stack.shapes[-4] == (2048, 7, 7)
+
+
+def test_both_forms_of_lenet5_agree_behind_the_first_convolution() -> None:
+    grey, colour = PRESETS["lenet5"](), PRESETS["lenet5_rgb"]()
+    assert grey.shapes[1:] == colour.shapes[1:]
+    assert grey.layers[1:] == colour.layers[1:]
+
+
+def test_the_fast_cnn_is_small_enough_to_be_shipped() -> None:
+    """Below 2 MB in float32, running statistics included."""
+    stack = PRESETS["fast_cnn"]()
+    statistics = sum(2 * layer.num_features for layer in stack.layers if isinstance(layer, BatchNorm2d))
+    assert 4 * (stack.num_parameters + statistics) < 2_000_000
+    assert stack.shapes[-4] == (128, 4, 4)
+    assert all(layer.bias is None for layer in stack.layers if isinstance(layer, Conv2d))
