@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["tour"]:
             return _tour(_tour_parser().parse_args(arguments[1:]))
+        if arguments[:1] == ["train"]:
+            return _train(arguments[1:])
         return _open_window(_window_parser().parse_args(arguments))
     except StartError as error:
         print("convviz:", " ".join(str(error).split()), file=sys.stderr)
@@ -48,7 +50,8 @@ def _window_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="convviz",
         description="See convolution: step a kernel across a grid with every number live.",
-        epilog='"convviz tour --out DIR" writes a picture of every page; see "convviz tour --help".',
+        epilog='"convviz tour --out DIR" writes a picture of every page, "convviz train --out RUN" trains a network; '
+        "both answer to --help.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -71,6 +74,16 @@ def _tour_parser() -> argparse.ArgumentParser:
     parser.add_argument("--theme", choices=("light", "dark"), default="light", help="light or dark (default: light)")
     parser.add_argument("--scale", type=float, default=1.0, metavar="S", help="interface scale, 0.75 to 3 (default: 1)")
     return parser
+
+
+def _train(arguments: Sequence[str]) -> int:
+    from convviz.train_command import add_arguments, run
+
+    parser = _Parser(
+        prog="convviz train", description="Train a network and write it to a run's folder.", allow_abbrev=False
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
 
 
 def _size(text: str) -> tuple[int, int]:
