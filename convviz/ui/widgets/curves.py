@@ -1,19 +1,17 @@
-"""Curves that grow while something learns: a loss, an error, an accuracy over steps or epochs."""
+"""Curves that grow while something learns: a loss, an error, an accuracy over steps, epochs or time."""
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QLineF, QObject, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QByteArray, QDataStream, QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.ui import theme
@@ -21,19 +19,55 @@ from convviz.ui.widgets.numerals import draw_line
 
 Values = npt.NDArray[np.float64]
 
-SMOOTH_UP_TO = 300
-"""Longer curves are drawn one pixel thin and not smoothed: a smooth one of 2 000 points takes 0.1 s."""
-
-LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
-
 LARGEST = 1e100
-"""Values up to this magnitude are shown; the axes have no numbers for much larger ones."""
+"""Values up to this magnitude are shown, on a logarithmic axis from its inverse on; the axes end there."""
+
+CLOCK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+"""Distances of ticks on a clock; above, whole hours."""
+
+SHARE_OF_PLOT = 0.2
+"""A list of curves in the corner that takes more of the plot is shown only while it is read."""
+
+FAR = 50
+"""So many times the height of a plot a line may leave it: Qt paints up to 32 767 px."""
+
+PIECE = 8
+"""So many segments of a wide line are drawn at once."""
+
+NARROW_LINE = 0.125
+"""Width of a thin line in spacing units: one pixel at 100 %."""
 
 
-@cache
-def _pyqtgraph() -> Any:
-    """Return the plotting library, loaded with the first plot: that takes a third of a second."""
-    return importlib.import_module("pyqtgraph")
+# ---- places of ticks
+
+
+def round_spacing(least: float) -> float:
+    """Return the least of 1, 2 or 5 times a power of ten that is not below ``least`` (above 0)."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= least)
+
+
+def whole_spacing(least: float) -> float:
+    """Return the like for what is counted in whole numbers."""
+    return round_spacing(max(1.0, least))
+
+
+def clock_spacing(least: float) -> float:
+    """Return the like for seconds that are read as on a clock."""
+    fitting = (float(seconds) for seconds in CLOCK_SECONDS if seconds >= least)
+    return next(fitting, 3600 * whole_spacing(least / 3600))
+
+
+def clock_text(seconds: float) -> str:
+    """Return seconds as "1:05" or, from an hour on, "1:00:05"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def even_ticks(low: float, high: float, spacing: float) -> list[float]:
+    """Return the multiples of ``spacing`` from ``low`` to ``high``."""
+    return [k * spacing for k in range(math.ceil(low / spacing), math.floor(high / spacing) + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -48,158 +82,395 @@ def log_ticks(low: float, high: float) -> list[float]:
     places = [place for place in places if low <= place <= high]
     if len(places) >= 2:
         return places
-    least = (10**high - 10**low) / 4
-    power = 10 ** math.floor(math.log10(least))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= least)
-    return [math.log10(k * step) for k in range(math.ceil(10**low / step), math.floor(10**high / step) + 1)]
+    spacing = round_spacing((10**high - 10**low) / 4)
+    return [math.log10(place) for place in even_ticks(10**low, 10**high, spacing)]
+
+
+def _number(value: float) -> str:
+    return format_number(value, 6)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is counted along a plot.
+
+    Attributes:
+        title: its word.
+        text: returns a place as it is written.
+        spacing: returns a round distance of ticks that is not below the given one.
+    """
+
+    title: str
+    text: Callable[[float], str] = _number
+    spacing: Callable[[float], float] = whole_spacing
+
+
+# ---- curves
+
+
+class Ink(Enum):
+    """A colour of the theme."""
+
+    BLUE = "blue"
+    AMBER = "amber"
+    TEAL = "teal"
+    TEXT = "text"
+    MUTED = "muted"
+
+    def color(self, palette: QPalette) -> QColor:
+        """Return the colour that goes with a palette."""
+        colors = theme.colors(palette)
+        return {
+            Ink.BLUE: palette.color(QPalette.ColorRole.Highlight),
+            Ink.AMBER: colors.window,
+            Ink.TEAL: colors.receptive_field,
+            Ink.TEXT: palette.color(QPalette.ColorRole.WindowText),
+            Ink.MUTED: colors.muted,
+        }[self]
+
+
+@dataclass(frozen=True)
+class CurveLook:
+    """How a curve is drawn.
+
+    Attributes:
+        ink: its colour.
+        dashes: lengths of lines and gaps in turn, in line widths; none for a solid line.
+        width: in spacing units.
+        strength: 1 for the colour itself, less for one nearer to the background.
+        points: whether its points are marked.
+        beside: whether it is named in the corner of the plot instead of in the heading.
+    """
+
+    ink: Ink
+    dashes: tuple[float, ...] = ()
+    width: float = 2 * NARROW_LINE
+    strength: float = 1.0
+    points: bool = False
+    beside: bool = False
+
+    def pen(self, palette: QPalette) -> QPen:
+        """Return the pen for a palette, at today's scale."""
+        pen = QPen(_mixed(self.ink.color(palette), theme.colors(palette).surface, self.strength), self.line_px())
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        if self.dashes:
+            pen.setDashPattern(self.dashes)
+        return pen
+
+    def line_px(self) -> float:
+        """Return the width of the line in px."""
+        return max(1.0, self.width * theme.unit())
+
+
+LOOKS = (
+    CurveLook(Ink.BLUE),
+    CurveLook(Ink.AMBER, (4, 2)),
+    CurveLook(Ink.TEAL, (1, 2)),
+    CurveLook(Ink.TEXT, (4, 2, 1, 2)),
+)
+"""The looks that curves are given in turn, different in more than their colour."""
+
+
+def _mixed(color: QColor, ground: QColor, share: float) -> QColor:
+    """Return an opaque colour between two: a transparent pen is many times as slow."""
+    pairs = ((color.red(), ground.red()), (color.green(), ground.green()), (color.blue(), ground.blue()))
+    return QColor(*(round(share * one + (1 - share) * other) for one, other in pairs))
 
 
 @dataclass(frozen=True, eq=False)
-class _Curve:
-    """The points of one curve, the ones that cannot be shown left out, and the item that draws them."""
+class Curve:
+    """A named curve.
 
+    Attributes:
+        name: how it is called in the heading.
+        x: the places (N,), ascending.
+        y: the values (N,).
+        look: how it is drawn.
+    """
+
+    name: str
     x: Values
     y: Values
-    item: Any
+    look: CurveLook
 
-    def at(self, x: float) -> float | None:
-        """Return the value at ``x``, if there is a point exactly there."""
-        k = int(np.searchsorted(self.x, x))
-        return float(self.y[k]) if k < len(self.x) and self.x[k] == x else None
+    def shown(self, log_y: bool) -> Curve:
+        """Return the curve without the points that have no place: see `CurvePlot.show_curves`."""
+        kept = np.isfinite(self.x) & (np.abs(self.y) <= LARGEST)
+        if log_y:
+            kept &= self.y >= 1 / LARGEST
+        return self if kept.all() else Curve(self.name, self.x[kept], self.y[kept], self.look)
+
+    def read(self, x: float) -> int | None:
+        """Return the index of the last point up to ``x``, unless another one were due by then."""
+        k = int(np.searchsorted(self.x, x, side="right")) - 1
+        if k < 0:
+            return None
+        if k < len(self.x) - 1:
+            return k
+        last = float(self.x[k])
+        return k if x == last or x < 2 * last - (float(self.x[k - 1]) if k else 0.0) else None
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A place where something was changed, and the words for it."""
+
+    x: float
+    text: str
+
+
+def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tuple[Values, Values]:
+    """Return points that draw the same picture in ``columns`` columns of pixels from ``low`` to ``high``.
+
+    Of each column the least and the greatest value are kept, in the order in which the curve rises or falls, and the
+    last point of all.
+    """
+    if len(x) <= 2 * columns:
+        return x, y
+    starts = np.unique(np.searchsorted(x, np.linspace(low, high, columns, endpoint=False)))
+    starts = np.concatenate([[0], starts[(starts > 0) & (starts < len(x))]])
+    ends = np.append(starts[1:], len(x)) - 1
+    least, greatest = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+    rises = y[starts] <= y[ends]
+    pairs = np.where(rises, (least, greatest), (greatest, least)).T.ravel()
+    places = np.stack([x[starts], x[ends]], axis=1).ravel()
+    return np.append(places, x[-1]), np.append(pairs, y[-1])
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The straight way from numbers, or their logarithms, to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def numbers(self, values: Values) -> Values:
+        """Return values as numbers along the axis."""
+        numbers: Values = np.log10(values) if self.log else values
+        return numbers
+
+    def px(self, numbers: Values) -> Values:
+        """Return pixels; what lies far outside is brought as near as Qt can paint it."""
+        span = self.high - self.low
+        inside = np.clip(numbers, self.low - FAR * span, self.high + FAR * span)
+        pixels: Values = self.start + (inside - self.low) * ((self.end - self.start) / span)
+        return pixels
+
+    def at(self, number: float) -> float:
+        """Return the pixel of a number."""
+        return self.start + (number - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def number(self, px: float) -> float:
+        """Return the number at a pixel."""
+        return self.low + (px - self.start) / (self.end - self.start) * (self.high - self.low)
+
+
+def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
+    """Return a range with some room around, and not so small that what hardly changes would look wild."""
+    size = max(abs(low), abs(high))
+    least = 0.1 if log else 0.1 * size if size >= 1 / LARGEST else 1.0
+    more = max(0.05 * (high - low), (least - (high - low)) / 2)
+    return low - more, high + more
+
+
+def _polygon(pixels: Values) -> QPolygonF:
+    """Return points (2, N) for a painter, read as a whole: made one by one, they take longer than to be drawn."""
+    numbers = np.ascontiguousarray(pixels.T, dtype=">f8").tobytes()
+    polygon = QPolygonF()
+    stream = QDataStream(QByteArray(pixels.shape[1].to_bytes(4, "big") + numbers))
+    stream >> polygon
+    return polygon
+
+
+def _draw_line(painter: QPainter, pen: QPen, pixels: Values) -> None:
+    """Draw a line through points (2, N).
+
+    A wide one is drawn piece by piece: Qt forms the outline of the whole, and for a noisy curve of 400 points that
+    takes 20 ms, its pieces 1.5 ms.
+    """
+    painter.setPen(pen)
+    if pen.widthF() <= 1:
+        painter.drawPolyline(_polygon(pixels))
+        return
+    lengths = np.hypot(*np.diff(pixels, axis=1)) / pen.widthF()
+    along = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+    for start in range(0, pixels.shape[1] - 1, PIECE):
+        if pen.style() == Qt.PenStyle.CustomDashLine:
+            pen.setDashOffset(along[start])
+            painter.setPen(pen)
+        painter.drawPolyline(_polygon(pixels[:, start : start + PIECE + 1]))
+
+
+def _draw_upright(painter: QPainter, area: QRectF, px: float) -> None:
+    """Draw a crisp line from the top to the bottom of an area."""
+    middle = math.floor(px) + 0.5
+    painter.drawLine(QLineF(middle, area.top(), middle, area.bottom()))
 
 
 class CurvePlot(QWidget):
     """Named curves over one axis. The heading reads their last values, or those at the pointer or the arrow keys.
 
-    Without Qt's own interaction: it always shows all points, and no menu or drag can change that.
+    Signals:
+        pointed(object): the place that is read now, or None for the ends.
     """
+
+    pointed = Signal(object)
 
     def __init__(self, title: str, x_title: str, parent: QWidget | None = None) -> None:
         """Make a plot without curves; ``x_title`` names what is counted along the axis, "step" or "epoch"."""
         super().__init__(parent)
-        pg = _pyqtgraph()
-        self._title, self._x_title = title, x_title
+        self._title = title
+        self._axis = Axis(x_title)
+        self._empty_text = ""
         self._log_y = False
-        self._curves: dict[str, _Curve] = {}
+        self._curves: tuple[Curve, ...] = ()
+        self._shown: tuple[Curve, ...] = ()
+        self._markers: tuple[Marker, ...] = ()
+        self._wanted_x: float | None = None
+        self._wanted_y: tuple[float | None, float | None] = (None, None)
+        self._x_range, self._y_range = (0.0, 1.0), (0.0, 1.0)
         self._chosen_x: float | None = None
-        self._heading = _Heading(title, self)
-        self._view = pg.ViewBox(enableMenu=False, enableMouse=False)
-        self._left, self._bottom = pg.AxisItem("left"), pg.AxisItem("bottom")
-        self._left.tickStrings = self._value_texts
-        self._left.logTickValues = lambda low, high, size, ticks: [(None, log_ticks(low, high))]
-        self._bottom.tickStrings = lambda values, scale, spacing: [format_number(value) for value in values]
-        self._bottom.tickSpacing = self._whole_spacing
-        self._bottom.enableAutoSIPrefix(False)  # steps are counted as they are
-        self._bottom.setLabel(x_title)
-        self._cursor = pg.InfiniteLine(angle=90)
-        self._points = pg.ScatterPlotItem()
-        self._points.setZValue(1)
-        for item in (self._cursor, self._points):
-            self._view.addItem(item, ignoreBounds=True)
-        self._graphics = pg.GraphicsLayoutWidget(self)
-        for row, col, item in ((0, 0, self._left), (0, 1, self._view), (1, 1, self._bottom)):
-            self._graphics.addItem(item, row, col)
-        for axis in (self._left, self._bottom):
-            axis.linkToView(self._view)
-            axis.setZValue(self._view.zValue() - 1)  # its grid lies under the curves
-        self._graphics.ci.layout.setSpacing(0)
-        for part in (self._graphics, self._graphics.viewport()):
-            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._graphics.viewport().installEventFilter(self)
-        self._column = QVBoxLayout(self)
-        self._column.addWidget(self._heading)
-        self._column.addWidget(self._graphics, 1)
+        self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._restyle()
+        self._refresh()
 
     # ---- content
 
     def set_curve(self, name: str, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
         """Show a curve through the points ``x`` (ascending) and ``y``, of one length, in place of the one of that name.
 
-        Points that are not finite or beyond `LARGEST`, or on a logarithmic axis not positive, are left out.
+        Points that are not finite or beyond `LARGEST`, or on a logarithmic axis not above 0, are left out.
         """
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        if name in self._curves:
-            item = self._curves[name].item
-        else:
-            item = _pyqtgraph().PlotDataItem()
-            item.setDownsampling(auto=True, method="peak")
-            self._view.addItem(item)
-        shown = np.isfinite(x) & (np.abs(y) <= LARGEST) & ((y > 0) | (not self._log_y))
-        self._curves[name] = _Curve(x[shown], y[shown], item)
-        self._draw(name)
-        self._read()
+        names = [curve.name for curve in self._curves]
+        index = names.index(name) if name in names else len(names)
+        look = LOOKS[index % len(LOOKS)]
+        curve = Curve(name, np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), look)
+        self.show_curves((*self._curves[:index], curve, *self._curves[index + 1 :]), self._markers)
+
+    def show_curves(
+        self,
+        curves: Sequence[Curve],
+        markers: Sequence[Marker] = (),
+        x_end: float | None = None,
+        y_range: tuple[float | None, float | None] = (None, None),
+    ) -> None:
+        """Show these curves and no others; the first is painted on top.
+
+        Points that are not finite or beyond `LARGEST`, or on a logarithmic axis not above 0, are left out.
+
+        Args:
+            curves: of different names.
+            markers: in ascending order.
+            x_end: where the axis ends, which begins at 0; None for the last point.
+            y_range: the lowest and highest value in view; None for that of the curves, with some room.
+        """
+        self._curves, self._markers = tuple(curves), tuple(markers)
+        self._wanted_x, self._wanted_y = x_end, y_range
+        self._refresh()
 
     def clear(self) -> None:
-        """Take all curves away."""
-        for curve in self._curves.values():
-            self._view.removeItem(curve.item)
-        self._curves.clear()
-        self._view.setRange(xRange=(0, 1), yRange=(0, 1))
-        self._view.enableAutoRange()
-        self.read_at(None)
+        """Take all curves and markers away."""
+        self._chosen_x = None
+        self.show_curves(())
 
     def set_log_y(self, on: bool) -> None:
-        """Make the value axis logarithmic, or linear, and take all curves away."""
+        """Make the value axis logarithmic, or linear."""
         self._log_y = on
-        self._left.setLogMode(None, on)
+        self._refresh()
+
+    def set_axis(self, axis: Axis) -> None:
+        """Say what is counted along the plot; the curves shown so far are taken away."""
+        self._axis = axis
         self.clear()
 
-    def read_at(self, x: float | None) -> None:
-        """Read the curves at the point nearest to ``x``, or at their ends."""
-        points = self._all_x()
-        self._chosen_x = float(points[np.abs(points - x).argmin()]) if x is not None and points.size else None
-        self._read()
+    def set_title(self, title: str) -> None:
+        """Show another title."""
+        self._title = title
+        self._refresh()
+
+    def set_empty_text(self, text: str) -> None:
+        """Set what is said as long as there is no point to show."""
+        self._empty_text = text
+        self.update()
+
+    def _refresh(self) -> None:
+        self._shown = tuple(curve.shown(self._log_y) for curve in self._curves)
+        filled = [curve for curve in self._shown if curve.x.size]
+        if filled:
+            x_low = min(0.0, *(float(curve.x[0]) for curve in filled))
+            x_high = max(float(curve.x[-1]) for curve in filled) if self._wanted_x is None else self._wanted_x
+            self._x_range = (x_low, x_high if x_high > x_low else x_low + 1)
+            self._y_range = self._values_in_view(filled)
+        self._say()
+
+    def _values_in_view(self, curves: list[Curve]) -> tuple[float, float]:
+        """Return the range of the value axis, as numbers along it."""
+        low = min(float(curve.y.min()) for curve in curves)
+        high = max(float(curve.y.max()) for curve in curves)
+        least, most = self._wanted_y
+        low, high = min(low, high if most is None else most), high if most is None else min(high, most)
+        if self._log_y:
+            low, high = math.log10(low), math.log10(high)
+        padded = _padded(low, high, self._log_y)
+        return padded[0] if least is None else least, padded[1] if most is None else most
+
+    # ---- reading
 
     @property
     def reading(self) -> str:
-        """What the heading says: the place on the axis, and each curve with its value there."""
-        return self._heading.text
+        """What is said: the place on the axis, and each curve with its value there."""
+        entries = (self._entry(curve) for curve in self._shown)
+        return ", ".join(part for part in (self._at_text(), *entries) if part)
 
-    def _all_x(self) -> Values:
-        return np.unique(np.concatenate([curve.x for curve in self._curves.values()] or [np.empty(0)]))
-
-    def _axis_y(self, y: npt.ArrayLike) -> Values:
-        """Return values as places on the axis."""
-        return np.log10(y) if self._log_y else np.asarray(y, dtype=np.float64)
-
-    def _draw(self, name: str) -> None:
-        curve = self._curves[name]
-        smooth = len(curve.x) <= SMOOTH_UP_TO
-        pen = self._pen(name, 0.25 * theme.unit() if smooth else 1.0)
-        curve.item.setData(curve.x, self._axis_y(curve.y), pen=pen, antialias=smooth)
-
-    def _read(self) -> None:
-        """Say the values, and mark where they are read."""
-        x, marks, entries = self._chosen_x, [], []
-        for name, curve in self._curves.items():
-            place = x if x is not None else curve.x[-1] if curve.x.size else None
-            value = curve.at(place) if place is not None else None
-            text = name if value is None else f"{name} {format_number(value)}"
-            entries.append((self._pen(name, 0.25 * theme.unit()), text))
-            if value is not None:
-                color = self._color(name)
-                marks.append({"pos": (place, self._axis_y(value)), "pen": color, "brush": color})
-        self._points.setData(marks, size=0.9 * theme.unit(), antialias=True)
-        self._cursor.setVisible(x is not None)
+    def read_at(self, x: float | None) -> None:
+        """Read the curves at the point nearest to ``x``, or at their ends."""
+        place = None
         if x is not None:
-            self._cursor.setPos(x)
-        points = self._all_x()
-        at = "" if not points.size else f"{self._x_title} {format_number(points[-1] if x is None else x, 6)}"
-        self._heading.show_reading(at, entries)
-        self.setAccessibleName(f"{self._title}: {self.reading}")
+            near = [
+                float(curve.x[k])
+                for curve in self._shown
+                for k in (int(np.searchsorted(curve.x, x)) - 1, int(np.searchsorted(curve.x, x)))
+                if 0 <= k < len(curve.x)
+            ]
+            place = min(near, key=lambda point: abs(point - x), default=None)
+        if place != self._chosen_x:
+            self.follow(place)
+            self.pointed.emit(place)
 
-    # ---- axes
+    def follow(self, x: float | None) -> None:
+        """Read the curves at ``x`` as another plot does, whether or not there is a point."""
+        self._chosen_x = x
+        self._say()
 
-    def _value_texts(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
-        return [format_number(10**value if self._log_y else value, 3) for value in values]
+    def _say(self) -> None:
+        name = f"{self._title}: {self.reading}" if self._shown else self._title
+        if name != self.accessibleName():
+            self.setAccessibleName(name)
+        self.update()
 
-    def _whole_spacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
-        """Return the distances of ticks along the axis, which counts in whole numbers."""
-        spacing = type(self._bottom).tickSpacing(self._bottom, low, high, size)
-        return [level for level in spacing if level[0] >= 1] or [(1.0, 0.0)]
+    def _last_x(self) -> float | None:
+        filled = [curve for curve in self._shown if curve.x.size]
+        named = [curve for curve in filled if not curve.look.beside]
+        return max((float(curve.x[-1]) for curve in named or filled), default=None)
+
+    def _at_text(self) -> str:
+        last = self._last_x()
+        place = last if self._chosen_x is None else self._chosen_x
+        return "" if last is None or place is None else f"{self._axis.title} {self._axis.text(place)}"
+
+    def _read(self, curve: Curve) -> int | None:
+        """Return the index of the point at which a curve is read."""
+        if self._chosen_x is not None:
+            return curve.read(self._chosen_x)
+        return len(curve.x) - 1 if curve.x.size else None
+
+    def _entry(self, curve: Curve) -> str:
+        index = self._read(curve)
+        return curve.name if index is None else f"{curve.name} {format_number(curve.y[index])}"
 
     # ---- look
 
@@ -211,61 +482,220 @@ class CurvePlot(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which axes and heading can be read."""
         unit = theme.unit()
-        return QSize(round(31 * unit), round(20 * unit))
+        return QSize(round(31 * unit), round(16 * unit))
 
-    def _color(self, name: str) -> QColor:
-        colors = theme.colors(self.palette())
-        inks = (
-            self.palette().color(QPalette.ColorRole.Highlight),
-            colors.window,
-            colors.receptive_field,
-            self.palette().color(QPalette.ColorRole.WindowText),
+    def _is_empty(self) -> bool:
+        return not any(curve.x.size for curve in self._shown)
+
+    def _area(self, size: QSize) -> QRectF:
+        """Return the part of the plot in which the curves lie."""
+        unit = theme.unit()
+        return QRectF(0, 0, size.width(), size.height()).adjusted(
+            6.5 * unit, 6.5 * unit, -2.5 * unit, -4.5 * unit if self._names_axis(size) else -2.75 * unit
         )
-        return inks[list(self._curves).index(name) % len(inks)]
 
-    def _pen(self, name: str, width: float) -> QPen:
-        """Return the line of a curve, which differs from the others in more than its colour."""
-        pen = QPen(self._color(name), width, LINES[list(self._curves).index(name) % len(LINES)])
-        pen.setCosmetic(True)
-        return pen
+    @staticmethod
+    def _names_axis(size: QSize) -> bool:
+        """Whether there is room for the axis's title; the heading says it too."""
+        return size.height() >= 22 * theme.unit()
 
-    def _restyle(self) -> None:
-        unit, colors = theme.unit(), theme.colors(self.palette())
-        for axis in (self._left, self._bottom):
-            axis.setPen(QPen(colors.border, 1))
-            axis.setTickPen(QPen(colors.border, 1))
-            axis.setTextPen(QPen(colors.muted, 1))
-            axis.setStyle(tickFont=theme.font(0.75), tickLength=0, maxTickLevel=0)
-        self._left.setGrid(255)
-        self._left.setWidth(5 * unit)
-        self._bottom.setHeight(4 * unit)
-        self._bottom.label.setFont(theme.font(0.85))
-        self._bottom.label.setDefaultTextColor(colors.muted)
-        self._cursor.setPen(color=colors.muted, width=1)
-        self._graphics.setBackground(colors.surface)
-        self._column.setContentsMargins(round(1.5 * unit), round(unit), round(unit), round(unit / 2))
-        self._column.setSpacing(0)
-        for name in self._curves:
-            self._draw(name)
-        self._read()
+    def _scales(self, area: QRectF) -> tuple[_Scale, _Scale]:
+        return (
+            _Scale(*self._x_range, area.left(), area.right()),
+            _Scale(*self._y_range, area.bottom(), area.top(), self._log_y),
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the card and, with the keyboard here, its frame."""
+        """Paint everything."""
         painter = QPainter(self)
+        self.draw(painter, self.size(), self.hasFocus())
+
+    def draw(self, painter: QPainter, size: QSize, focused: bool = False) -> None:
+        """Draw the plot with its card from the origin on, in any size; with the keyboard here its frame is marked."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors, unit = theme.colors(self.palette()), theme.unit()
         highlight = self.palette().color(QPalette.ColorRole.Highlight)
-        painter.setPen(QPen(highlight, 2) if self.hasFocus() else QPen(colors.border, 1))
+        painter.setPen(QPen(highlight, 2) if focused else QPen(colors.border, 1))
         painter.setBrush(colors.surface)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), unit, unit)
+        painter.drawRoundedRect(QRectF(0, 0, size.width(), size.height()).adjusted(1, 1, -1, -1), unit, unit)
+        self._draw_heading(painter, QRectF(1.5 * unit, unit, size.width() - 3 * unit, 5 * unit))
+        area = self._area(size)
+        if self._is_empty():
+            painter.setFont(theme.font())
+            painter.setPen(colors.muted)
+            painter.drawText(area, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty_text)
+            return
+        x, y = self._scales(area)
+        self._draw_values(painter, area, y)
+        self._draw_places(painter, area, x, self._names_axis(size))
+        self._draw_markers(painter, area, x)
+        painter.save()
+        painter.setClipRect(area.adjusted(-1, -1, 1, 1))
+        drawn = [self._draw_curve(painter, curve, x, y) for curve in reversed(self._shown) if curve.x.size]
+        painter.restore()
+        self._draw_reading(painter, area, x, y)
+        self._draw_beside(painter, area, x, np.concatenate(drawn, axis=1))
+
+    def _draw_heading(self, painter: QPainter, box: QRectF) -> None:
+        """Draw the title, where the curves are read, and each curve's line with its name and value."""
+        unit, ink = theme.unit(), self.palette().color(QPalette.ColorRole.WindowText)
+        first = QRectF(box.left(), box.top(), box.width(), 2.5 * unit)
+        for text, font, color, right in (
+            (self._title, theme.font(bold=True), ink, False),
+            (self._at_text(), theme.font(0.9), theme.colors(self.palette()).muted, True),
+        ):
+            painter.setFont(font)
+            painter.setPen(color)
+            draw_line(painter, first, text, font, right)
+        font = theme.font(0.85)
+        painter.setFont(font)
+        left = box.left()
+        for curve in self._shown:
+            text = self._entry(curve)
+            widest = max(text, f"{curve.name} 0.0000", key=lambda words: theme.text_width(font, words))
+            width = 3 * unit + theme.text_width(font, widest)
+            if curve.look.beside or left + width > box.right():
+                continue
+            self._draw_entry(painter, QRectF(left, box.top() + 2.5 * unit, width, 2.5 * unit), curve, text)
+            left += width + 1.25 * unit
+
+    def _draw_entry(self, painter: QPainter, box: QRectF, curve: Curve, text: str) -> None:
+        """Draw a curve's line and the text for it, in the painter's font."""
+        unit = theme.unit()
+        painter.setPen(curve.look.pen(self.palette()))
+        painter.drawLine(QLineF(box.left(), box.center().y(), box.left() + 2.5 * unit, box.center().y()))
+        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+        draw_line(painter, box.adjusted(3 * unit, 0, 0, 0), text, painter.font())
+
+    def _draw_values(self, painter: QPainter, area: QRectF, y: _Scale) -> None:
+        """Draw the numbers and lines of the value axis."""
+        unit, colors = theme.unit(), theme.colors(self.palette())
+        most = max(2, int(area.height() / (2 * unit)))
+        if self._log_y:
+            ticks = log_ticks(y.low, y.high)
+            ticks = ticks[:: -(-len(ticks) // most)]
+            texts = [format_number(10**tick, 3) for tick in ticks]
+        else:
+            spacing = round_spacing((y.high - y.low) / min(most, 6))
+            ticks = even_ticks(y.low, y.high, spacing)
+            digits = math.floor(math.log10(max(abs(y.low), abs(y.high)) / spacing)) + 2
+            texts = [format_number(tick, max(3, digits)) for tick in ticks]
+        font = theme.font(0.75)
+        painter.setFont(font)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        for tick, text in zip(ticks, texts, strict=True):
+            px = y.at(tick)
+            painter.setPen(QPen(colors.border, 1))
+            painter.drawLine(QLineF(area.left(), px, area.right(), px))
+            painter.setPen(colors.muted)
+            draw_line(painter, QRectF(0, px - unit, area.left() - 0.75 * unit, 2 * unit), text, font, right=True)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+    def _draw_places(self, painter: QPainter, area: QRectF, x: _Scale, named: bool) -> None:
+        """Draw the numbers of the axis below, and its title."""
+        unit = theme.unit()
+        painter.setPen(theme.colors(self.palette()).muted)
+        font = theme.font(0.75)
+        painter.setFont(font)
+        widest = theme.text_width(font, self._axis.text(x.high)) + 2 * unit
+        spacing = self._axis.spacing((x.high - x.low) * max(widest, 6 * unit) / area.width())
+        for tick in even_ticks(x.low, x.high, spacing):
+            text = self._axis.text(tick)
+            width = theme.text_width(font, text)
+            left = min(x.at(tick) - width / 2, area.right() + 1.5 * unit - width)
+            draw_line(painter, QRectF(left, area.bottom() + 0.25 * unit, width, 2 * unit), text, font)
+        if named:
+            font = theme.font(0.85)
+            painter.setFont(font)
+            left = area.center().x() - theme.text_width(font, self._axis.title) / 2
+            draw_line(painter, QRectF(left, area.bottom() + 2 * unit, 0, 2 * unit), self._axis.title, font)
+
+    def _draw_markers(self, painter: QPainter, area: QRectF, x: _Scale) -> None:
+        """Draw a line where something was changed, with words as long as they have room; the newest come first."""
+        unit, font = theme.unit(), theme.font(0.75)
+        painter.setFont(font)
+        painter.setPen(QPen(theme.colors(self.palette()).muted, 1, Qt.PenStyle.DotLine))
+        places = [x.at(marker.x) for marker in self._markers]
+        for px in places:
+            _draw_upright(painter, area, px)
+        free = [area.right() + unit] * 2
+        for marker, px in reversed(list(zip(self._markers, places, strict=True))):
+            width = theme.text_width(font, marker.text)
+            left = px + 0.5 * unit if px + width + 0.5 * unit < area.right() else px - width - 0.5 * unit
+            row = next((row for row, end in enumerate(free) if left + width < end), None)
+            if row is not None and left >= area.left():
+                box = QRectF(left, area.top() + 1.5 * row * unit, width, 1.5 * unit)
+                painter.fillRect(box, theme.colors(self.palette()).surface)
+                draw_line(painter, box, marker.text, font)
+                free[row] = min(left, px) - unit / 2
+
+    def _draw_curve(self, painter: QPainter, curve: Curve, x: _Scale, y: _Scale) -> Values:
+        """Draw a curve that has points, and return the pixels (2, N) that it passes."""
+        pen = curve.look.pen(self.palette())
+        columns = max(1, int((x.end - x.start) / curve.look.line_px()))
+        xs, ys = thinned(curve.x, curve.y, x.low, x.high, columns)
+        pixels = np.stack([x.px(xs), y.px(y.numbers(ys))])
+        _draw_line(painter, pen, pixels)
+        if curve.look.points and len(xs) * 1.5 * theme.unit() < x.end - x.start:
+            self._draw_dots(painter, list(map(QPointF, *pixels.tolist())), pen.color(), 0.3 * theme.unit())
+        return pixels
+
+    @staticmethod
+    def _draw_dots(painter: QPainter, points: list[QPointF], color: QColor, radius: float) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        for point in points:
+            painter.drawEllipse(point, radius, radius)
+
+    def _draw_reading(self, painter: QPainter, area: QRectF, x: _Scale, y: _Scale) -> None:
+        """Mark the points that are read, as far as they are in view."""
+        if self._chosen_x is not None and x.low <= self._chosen_x <= x.high:
+            px = x.at(self._chosen_x)
+            painter.setPen(QPen(theme.colors(self.palette()).muted, 1))
+            _draw_upright(painter, area, px)
+        for curve in reversed(self._shown):
+            index = self._read(curve)
+            if index is not None and (self._chosen_x is not None or not curve.look.beside):
+                value = y.numbers(curve.y[index : index + 1])
+                point = QPointF(x.at(float(curve.x[index])), y.at(float(value[0])))
+                if area.adjusted(-1, -1, 1, 1).contains(point):
+                    self._draw_dots(painter, [point], curve.look.pen(self.palette()).color(), 0.45 * theme.unit())
+
+    def _draw_beside(self, painter: QPainter, area: QRectF, x: _Scale, drawn: Values) -> None:
+        """List the curves that the heading does not name in an empty corner; in a small plot only while it is read."""
+        unit, font = theme.unit(), theme.font(0.75)
+        row = 1.75 * unit
+        curves = [curve for curve in self._shown if curve.look.beside][: int((area.height() - unit) / row)]
+        texts = [_elided(curve.name, self._entry(curve)) for curve in curves]
+        width = 4 * unit + max((theme.text_width(font, text) for text in texts), default=0.0)
+        height = len(curves) * row + 0.5 * unit
+        is_small = width * height > SHARE_OF_PLOT * area.width() * area.height()
+        if not curves or (is_small and self._chosen_x is None):
+            return
+        below_words = area.top() + (3.25 if self._markers else 0.25) * unit
+        corners = [
+            QRectF(left, top, width, height)
+            for left in (area.right() - width, area.left() + unit / 2)
+            for top in (min(below_words, area.bottom() - height), area.bottom() - height - unit / 2)
+        ]
+        cursor = None if self._chosen_x is None else x.at(self._chosen_x)
+        box = min(corners, key=lambda corner: _num_hidden(corner.adjusted(-unit, 0, unit, 0), drawn, cursor))
+        painter.setPen(QPen(theme.colors(self.palette()).border, 1))
+        painter.setBrush(theme.colors(self.palette()).surface)
+        painter.drawRoundedRect(box, unit / 2, unit / 2)
+        painter.setFont(font)
+        for k, (curve, text) in enumerate(zip(curves, texts, strict=True)):
+            line = QRectF(box.left() + 0.5 * unit, box.top() + 0.25 * unit + k * row, width - unit, row)
+            self._draw_entry(painter, line, curve, text)
 
     # ---- events
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow font and palette."""
-        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "_column"):
-            self._restyle()
+        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange}:
             self.updateGeometry()
+            self.update()
         super().changeEvent(event)
 
     def event(self, event: QEvent) -> bool:
@@ -276,82 +706,59 @@ class CurvePlot(QWidget):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Read one point further left or right; Escape reads the ends again."""
-        points = self._all_x()
-        if event.key() in _TURNS and points.size:
-            now = int(np.searchsorted(points, points[-1] if self._chosen_x is None else self._chosen_x))
-            self.read_at(points[min(len(points) - 1, max(0, now + _TURNS[Qt.Key(event.key())]))])
+        """Read one point, or a pixel, further left or right; Escape reads the ends again."""
+        if event.key() in _TURNS and not self._is_empty():
+            self._turn(_TURNS[Qt.Key(event.key())])
         elif event.key() == Qt.Key.Key_Escape and self._chosen_x is not None:
             self.read_at(None)
         else:
             super().keyPressEvent(event)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Read under the pointer, and keep the pointer from everything else that the library would do with it."""
-        if event.type() == QEvent.Type.Leave:
-            self.read_at(None)
-        elif event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
-            place = self._graphics.mapToScene(event.position().toPoint())
-            inside = self._view.sceneBoundingRect().contains(place)
-            self.read_at(self._view.mapSceneToView(place).x() if inside else None)
-            return True
-        elif event.type() in _POINTER_EVENTS:
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
+    def _turn(self, direction: int) -> None:
+        now = self._last_x() if self._chosen_x is None else self._chosen_x
+        if now is None:
+            return
+        area = self._area(self.size())
+        pixel = (self._x_range[1] - self._x_range[0]) / max(1.0, area.width())
+        found = []
+        for curve in self._shown:
+            if direction > 0:
+                k = max(int(np.searchsorted(curve.x, now, "right")), int(np.searchsorted(curve.x, now + pixel)))
+            else:
+                k = min(int(np.searchsorted(curve.x, now)), int(np.searchsorted(curve.x, now - pixel, "right"))) - 1
+            if 0 <= k < len(curve.x):
+                found.append(float(curve.x[k]))
+        if found:
+            self.read_at(min(found, key=lambda point: abs(point - now)))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Read under the pointer."""
+        area = self._area(self.size())
+        inside = area.contains(event.position())
+        self.read_at(self._scales(area)[0].number(event.position().x()) if inside else None)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Read the ends again."""
+        self.read_at(None)
+        super().leaveEvent(event)
 
 
 _TURNS: Mapping[Qt.Key, int] = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-_POINTER_EVENTS = frozenset(
-    {
-        QEvent.Type.MouseButtonPress,
-        QEvent.Type.MouseButtonRelease,
-        QEvent.Type.MouseButtonDblClick,
-        QEvent.Type.Wheel,
-        QEvent.Type.ContextMenu,
-        QEvent.Type.ToolTip,  # the plot's own is shown
-    }
-)
+
+_LONGEST_NAME = 20
 
 
-class _Heading(QWidget):
-    """The title, where the curves are read, and each curve's line with its name and value."""
+def _num_hidden(box: QRectF, drawn: Values, cursor: float | None) -> float:
+    """Return how many of the pixels (2, N) lie in a box; it must not lie over the cursor."""
+    if cursor is not None and box.left() < cursor < box.right():
+        return math.inf
+    x, y = drawn
+    return int(((x > box.left()) & (x < box.right()) & (y > box.top()) & (y < box.bottom())).sum())
 
-    def __init__(self, title: str, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._title = title
-        self._at = ""
-        self._entries: list[tuple[QPen, str]] = []
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    @property
-    def text(self) -> str:
-        return ", ".join(part for part in (self._at, *(text for _, text in self._entries)) if part)
-
-    def show_reading(self, at: str, entries: list[tuple[QPen, str]]) -> None:
-        self._at, self._entries = at, entries
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        return QSize(round(20 * theme.unit()), round(5 * theme.unit()))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter, unit = QPainter(self), theme.unit()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        first = QRectF(0, 0, self.width() - unit, 2.5 * unit)
-        for text, font, color, right in (
-            (self._title, theme.font(bold=True), self.palette().color(QPalette.ColorRole.WindowText), False),
-            (self._at, theme.font(0.9), theme.colors(self.palette()).muted, True),
-        ):
-            painter.setFont(font)
-            painter.setPen(color)
-            draw_line(painter, first, text, font, right)
-        font = theme.font(0.85)
-        painter.setFont(font)
-        column = self.width() / max(1, len(self._entries))
-        for k, (line, text) in enumerate(self._entries):
-            box = QRectF(k * column, 2.5 * unit, column, 2.5 * unit)
-            painter.setPen(line)
-            painter.drawLine(QLineF(box.left(), box.center().y(), box.left() + 2.25 * unit, box.center().y()))
-            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-            draw_line(painter, box.adjusted(2.75 * unit, 0, 0, 0), text, font)
+def _elided(name: str, entry: str) -> str:
+    """Return an entry with the middle of its name left out where that is long."""
+    if len(name) <= _LONGEST_NAME:
+        return entry
+    half = _LONGEST_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}{entry[len(name) :]}"
