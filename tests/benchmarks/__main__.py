@@ -13,7 +13,7 @@ from tests.benchmarks.report import Result, machine, missed
 
 # ruff: noqa: PLC0415 - a group's modules are imported when its turn comes: torch's threads must not disturb the window
 
-GROUPS = ("start", "step", "edit", "play", "network", "stack", "mosaic", "core")
+GROUPS = ("start", "step", "edit", "play", "network", "stack", "mosaic", "plots", "core")
 
 
 def measured(group: str) -> dict[str, Result]:
@@ -26,7 +26,7 @@ def measured(group: str) -> dict[str, Result]:
         from tests.benchmarks.bench_start import start
 
         return start()
-    from tests.benchmarks import bench_lab, bench_mosaic, bench_stack
+    from tests.benchmarks import bench_lab, bench_mosaic, bench_plots, bench_stack
 
     groups = {
         "step": bench_lab.steps,
@@ -35,6 +35,7 @@ def measured(group: str) -> dict[str, Result]:
         "network": bench_lab.networks,
         "stack": bench_stack.stack,
         "mosaic": bench_mosaic.mosaics,
+        "plots": bench_plots.plots,
     }
     return groups[group]()
 
