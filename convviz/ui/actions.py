@@ -242,12 +242,56 @@ LAB_ACTIONS = (
         icon="fit",
     ),
 )
+TRAIN_ACTIONS = (
+    _record(
+        "run",
+        QT_TRANSLATE_NOOP("Actions", "Start"),
+        QT_TRANSLATE_NOOP("Actions", "Start a training, pause it, or let it go on."),
+        "Space",
+        icon="play",
+    ),
+    _record(
+        "one_batch",
+        QT_TRANSLATE_NOOP("Actions", "One batch"),
+        QT_TRANSLATE_NOOP("Actions", "Train with one batch of pictures, then pause."),
+        "Right",
+        icon="next",
+    ),
+    _record(
+        "stop",
+        QT_TRANSLATE_NOOP("Actions", "Stop"),
+        QT_TRANSLATE_NOOP("Actions", "End the training; its weights are saved."),
+        "Ctrl+.",
+        icon="stop",
+    ),
+    _record(
+        "go_on",
+        QT_TRANSLATE_NOOP("Actions", "Go on"),
+        QT_TRANSLATE_NOOP("Actions", "Go on with the training that was stopped last."),
+        "Ctrl+R",
+        icon="redo",
+    ),
+    _record(
+        "save_now",
+        QT_TRANSLATE_NOOP("Actions", "Save now"),
+        QT_TRANSLATE_NOOP("Actions", "Save weights and progress; this also happens by itself."),
+        "Ctrl+S",
+        icon="save",
+    ),
+)
 WINDOW_ACTIONS = (
     _record(
         "page_lab",
         QT_TRANSLATE_NOOP("Actions", "Lab"),
         QT_TRANSLATE_NOOP("Actions", "Step a window across a grid."),
         "1",
+        checkable=True,
+    ),
+    _record(
+        "page_train",
+        QT_TRANSLATE_NOOP("Actions", "Train"),
+        QT_TRANSLATE_NOOP("Actions", "Watch a network learn."),
+        "2",
         checkable=True,
     ),
     _record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QResizeEvent
@@ -13,6 +14,10 @@ from convviz.ui.actions import WINDOW_ACTIONS, make_actions
 from convviz.ui.lab.page import LabPage
 from convviz.ui.settings import Settings
 from convviz.ui.top_bar import TopBar
+from convviz.ui.widgets.page_stack import PageStack
+
+if TYPE_CHECKING:
+    from convviz.ui.train.page import TrainPage
 
 SCALE_STEPS = (0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 FIRST_SIZE = QSize(1280, 800)
@@ -27,28 +32,60 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("convviz")
         self._actions = make_actions(WINDOW_ACTIONS, self)
         self.lab = LabPage(settings, self)
+        self._closes_once_stopped = False
+        self._train: TrainPage | None = None
+        self._pages = PageStack()
+        self._pages.add(self.lab)
         self._bar = TopBar(self._actions | self.lab.actions_by_name, self)
         middle = QWidget(self)
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self._bar)
-        column.addWidget(self.lab, 1)
+        column.addWidget(self._pages, 1)
         self.setCentralWidget(middle)
         self._connect()
         self._restore()
         self.lab.setFocus()
 
+    @property
+    def train(self) -> TrainPage:
+        """The Train page, made when first asked for."""
+        if self._train is None:
+            from convviz.ui.train.page import TrainPage
+
+            self._train = TrainPage(self._settings, lambda: self.lab.model.state.stack, self)
+            self._train.model.phase_changed.connect(self._close_once_stopped)
+            self._pages.add(self._train)
+        return self._train
+
+    @property
+    def page(self) -> LabPage | TrainPage:
+        """The page that is shown."""
+        return self.lab if self._train is None or self._pages.currentWidget() is self.lab else self._train
+
+    def show_page(self, page: LabPage | TrainPage) -> None:
+        """Show a page, with its own tools in the bar."""
+        self.lab.player.stop()
+        self._pages.show_page(page)
+        self._actions["page_lab"].setChecked(page is self.lab)
+        self._actions["page_train"].setChecked(page is self._train)
+        self._actions["controls"].setChecked(page.shows_controls)
+        self._bar.show_lab_tools(page is self.lab)
+        page.setFocus()
+
     def open_file(self, path: Path) -> None:
         """Open a picture or a stack in the Lab."""
+        self.show_page(self.lab)
         self.lab.open_file(path)
 
     def _connect(self) -> None:
         act = self._actions
         act["page_lab"].setChecked(True)
-        act["page_lab"].triggered.connect(self._show_lab)
+        act["page_lab"].triggered.connect(lambda: self.show_page(self.lab))
+        act["page_train"].triggered.connect(lambda: self.show_page(self.train))
         act["controls"].setChecked(True)
-        act["controls"].triggered.connect(self.lab.show_controls)
+        act["controls"].triggered.connect(self._show_controls)
         act["theme"].triggered.connect(self._switch_theme)
         act["larger"].triggered.connect(lambda: self._step_scale(1))
         act["smaller"].triggered.connect(lambda: self._step_scale(-1))
@@ -56,14 +93,13 @@ class MainWindow(QMainWindow):
         act["full_screen"].triggered.connect(self._switch_full_screen)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
 
-    def _show_lab(self) -> None:
-        self._actions["page_lab"].setChecked(True)
-        self.lab.setFocus()
+    def _show_controls(self, on: bool) -> None:
+        self.page.show_controls(on)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Say on the controls button whether there was room for them."""
         super().resizeEvent(event)
-        self._actions["controls"].setChecked(self.lab.shows_controls)
+        self._actions["controls"].setChecked(self.page.shows_controls)
 
     # ---- look
 
@@ -91,19 +127,34 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         theme.apply(application, self._settings.theme, self._settings.scale)
-        self._actions["controls"].setChecked(self.lab.shows_controls)
+        self._actions["controls"].setChecked(self.page.shows_controls)
 
     def _switch_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     # ---- life
 
+    def _close_once_stopped(self) -> None:
+        """Close if only a training was in the way; one that has failed shows why instead."""
+        if self._closes_once_stopped and not self.train.model.is_running:
+            self._closes_once_stopped = False
+            if self.train.model.phase != "failed":
+                self.close()
+
     def _restore(self) -> None:
         self.resize(FIRST_SIZE)
         self.restoreGeometry(self._settings.window_geometry)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the window and the page."""
+        """Remember the window and the pages. A training that runs is stopped first, if its user wants that."""
+        if self._train is not None:
+            if self._train.model.is_running:
+                self._closes_once_stopped = self._train.asks_to_stop()
+                if not self._closes_once_stopped or self._train.model.is_running:
+                    event.ignore()
+                    return
+            self._train.stop()
+            self._train.save()
         self.lab.stop()
         self.lab.save()
         self._settings.window_geometry = self.saveGeometry()

@@ -80,6 +80,15 @@ class Settings:
         self._file.setValue("lab/view", view)
 
     @property
+    def train_state(self) -> str:
+        """What is chosen on the Train page as JSON text, unchecked; empty at the first start."""
+        return self._text("train/state")
+
+    @train_state.setter
+    def train_state(self, state: str) -> None:
+        self._file.setValue("train/state", state)
+
+    @property
     def last_folder(self) -> Path:
         """The folder the last file came from; the user's pictures folder, or home, while there is none."""
         folder = self._text("last_folder")

@@ -14,20 +14,22 @@ from convviz.ui.widgets.bar import Bar
 from convviz.ui.widgets.buttons import FlatButton, Kind
 
 NAME_UNITS = 90
-BAR_UNITS, TOOL_UNITS = 28, 4.3
+BAR_UNITS, TOOL_UNITS = 37, 4.3
 """Width of the bar without its tools, and of a tool, in spacing units."""
 
 
 class TopBar(Bar):
     """The bar at the top: the name, the pages, and tools for the whole window; what has no room goes into a menu."""
 
-    TOOLS = ("undo", "redo", "copy", "paste", "zoom_out", "zoom_in", "fit", "smaller", "larger", "theme")
+    LAB_TOOLS = ("undo", "redo", "copy", "paste", "zoom_out", "zoom_in", "fit")
+    TOOLS = (*LAB_TOOLS, "smaller", "larger", "theme")
 
     def __init__(self, actions: dict[str, Action], parent: QWidget | None = None) -> None:
         super().__init__(Qt.Edge.TopEdge, parent)
         self._logo = QLabel(self)
         self._name = QLabel("convviz", self)
         self._tools = [FlatButton.for_action(actions[name], kind=Kind.PLAIN) for name in self.TOOLS]
+        self._shows_lab_tools = True
         self._menu = QMenu(self)
         self._more = FlatButton("more", kind=Kind.PLAIN)
         self._more.setToolTip(self.tr("More actions"))
@@ -37,7 +39,8 @@ class TopBar(Bar):
         self._row.addWidget(self._logo)
         self._row.addWidget(self._name)
         self._row.addWidget(FlatButton.for_action(actions["controls"], kind=Kind.PLAIN))
-        self._row.addWidget(FlatButton.for_action(actions["page_lab"], with_text=True, kind=Kind.PLAIN))
+        for page in ("page_lab", "page_train"):
+            self._row.addWidget(FlatButton.for_action(actions[page], with_text=True, kind=Kind.PLAIN))
         self._row.addStretch(1)
         for button in (*self._tools, self._more):
             self._row.addWidget(button)
@@ -47,14 +50,20 @@ class TopBar(Bar):
         """Return the least size: pages and the menu."""
         return QSize(round(40 * theme.unit()), super().minimumSizeHint().height())
 
+    def show_lab_tools(self, on: bool) -> None:
+        """Show or leave out the tools that only the Lab has."""
+        self._shows_lab_tools = on
+        self.fold()
+
     def fold(self) -> None:
         """Leave out the name, then the tools that have no room; those go into the menu."""
         units = self.width() / theme.unit()
         self._name.setVisible(units >= NAME_UNITS)
         room = max(0, int((units - BAR_UNITS) / TOOL_UNITS))
-        folded = self._tools[: max(0, len(self._tools) - room)]
+        tools = self._tools if self._shows_lab_tools else self._tools[len(self.LAB_TOOLS) :]
+        folded = tools[: max(0, len(tools) - room)]
         for button in self._tools:
-            button.setVisible(button not in folded)
+            button.setVisible(button in tools and button not in folded)
         self._more.setVisible(bool(folded))
         self._menu.clear()
         self._menu.addActions([button.defaultAction() for button in folded])

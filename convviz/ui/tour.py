@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QEventLoop, QSize, Qt, QThread
@@ -20,6 +22,9 @@ from convviz.ui.main_window import MainWindow
 from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
 
+if TYPE_CHECKING:
+    from convviz.ui.train.page import TrainPage
+
 
 def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float) -> list[Path]:
     """Write a PNG of each state, ``size`` px large, into the folder ``out`` and return the paths in order.
@@ -31,7 +36,7 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
     application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
     written = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, prepare) in enumerate(STATES.items(), 1):
+        for number, name in enumerate(STATES, 1):
             settings = Settings(Path(folder) / f"{name}.ini")
             settings.theme, settings.scale = mode, scale
             theme.apply(application, mode, scale)
@@ -40,9 +45,10 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
             window.setFixedSize(QSize(*size))
             window.show()
             _settle()
-            prepare(window.lab)
+            _prepare(window, name, Path(folder))
             _settle()
             picture = window.grab()
+            _end(window)
             window.close()
             window.deleteLater()
             application.processEvents()
@@ -53,6 +59,24 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
     for thread in application.findChildren(QThread):
         thread.wait()  # one that was asked to stop may still be at its layer
     return written
+
+
+def _prepare(window: MainWindow, name: str, folder: Path) -> None:
+    """Bring a window into a state; what it writes goes into the folder."""
+    if name in LAB_STATES:
+        LAB_STATES[name](window.lab)
+        return
+    window.train.model.runs = folder / "runs"
+    window.show_page(window.train)
+    TRAIN_STATES[name](window.train)
+
+
+def _end(window: MainWindow) -> None:
+    """Stop a training that runs, as closing the window would ask about it."""
+    if not isinstance(window.page, LabPage):
+        model = window.page.model
+        model.stop()
+        _wait_until(lambda: not model.is_running)
 
 
 def _settle() -> None:
@@ -86,7 +110,11 @@ def _operation(operation: lab.Operation) -> Callable[[lab.LabState], lab.LabStat
 
 def _wait(runner: JobRunner) -> None:
     """Wait for the background."""
-    while runner.busy:
+    _wait_until(lambda: not runner.busy)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
 
@@ -285,7 +313,39 @@ def _learn_diverging(page: LabPage) -> None:
         page.learn_view.step()
 
 
-STATES: dict[str, Callable[[LabPage], None]] = {
+def _train_start(page: TrainPage) -> None:
+    _wait_until(lambda: not page.model.is_loading_data)
+
+
+def _train_running(page: TrainPage) -> None:
+    _start_training(page)
+    _wait_until(lambda: page.model.update.snapshot is not None and page.model.update.snapshot.progress.step > 200)
+    page.show_update()
+
+
+def _train_finished(page: TrainPage) -> None:
+    _start_training(page)
+    _wait_until(lambda: page.model.phase == "finished")
+    page.show_update()
+
+
+def _start_training(page: TrainPage) -> None:
+    """Train in a moment: on a tenth of the pictures, in small batches."""
+    model = page.model
+    _wait_until(lambda: not model.is_loading_data)
+    if model.dataset is None:
+        return
+    train, test = (
+        replace(split, images=split.images[:count], labels=split.labels[:count])
+        for split, count in ((model.dataset.train, 2000), (model.dataset.test, 400))
+    )
+    model.dataset = replace(model.dataset, train=train, test=test)
+    model.settings = replace(model.settings, batch_size=16, epochs=3)
+    model.chosen.emit()
+    model.start()
+
+
+LAB_STATES: dict[str, Callable[[LabPage], None]] = {
     "lab_convolution": _convolution,
     "lab_receptive_field": _receptive_field,
     "lab_max_pooling": _max_pooling,
@@ -313,3 +373,9 @@ STATES: dict[str, Callable[[LabPage], None]] = {
     "learn": _learn,
     "learn_diverging": _learn_diverging,
 }
+TRAIN_STATES: dict[str, Callable[[TrainPage], None]] = {
+    "train_start": _train_start,
+    "train_running": _train_running,
+    "train_finished": _train_finished,
+}
+STATES = (*LAB_STATES, *TRAIN_STATES)

@@ -1,0 +1,428 @@
+"""The Train page's model: what is to be trained and how, the training itself, and the newest that is known of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import platformdirs
+from PySide6.QtCore import QObject, Signal, Slot
+
+from convviz.core import stack_file
+from convviz.core.layers import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d
+from convviz.core.presets import PRESETS
+from convviz.core.refusal import RefusalError
+from convviz.core.stack import Stack
+from convviz.core.stack_file import StackFileError
+from convviz.core.window import ShapeError
+from convviz.nn.settings import RECOMMENDED, TrainSettings
+from convviz.ui.jobs import JobRunner
+from convviz.ui.lab import state as lab
+from convviz.ui.lab.state import LabState
+from convviz.ui.train.session import NewRun, Session, Update, View, data_job
+
+if TYPE_CHECKING:
+    from convviz.nn.data import Dataset
+    from convviz.nn.source import DataProgress
+    from convviz.ui.jobs import Job
+
+Phase = Literal["idle", "loading", "training", "evaluating", "paused", "finished", "stopped", "failed"]
+RUNNING: Final[frozenset[Phase]] = frozenset({"loading", "training", "evaluating", "paused"})
+
+SHAPES10: Final = "shapes10"
+CIFAR10: Final = "cifar10"
+FIRST_MODEL: Final = "small_cnn"
+OWN_MODEL: Final = "own"
+"""The model's key once its layers were changed, or came from elsewhere."""
+
+SMALLER: Final = 0.2
+"""What the rate is multiplied with after the loss ran away."""
+
+LIVE_SETTINGS: Final = frozenset({"lr", "momentum"})
+"""The settings that may be changed while a training runs."""
+
+Pooling = Literal["max", "avg"]
+_POOLING: Final[dict[type[Layer], Pooling]] = {
+    MaxPool2d: "max",
+    GlobalMaxPool2d: "max",
+    AvgPool2d: "avg",
+    GlobalAvgPool2d: "avg",
+}
+
+
+def default_runs() -> Path:
+    """Return the folder in which each run gets a folder of its own."""
+    return platformdirs.user_data_path("convviz", appauthor=False) / "runs"
+
+
+def pooling_of(stack: Stack) -> Pooling | None:
+    """Return which pooling a stack has; None if it has none, or both."""
+    kinds = {_POOLING[type(layer)] for layer in stack.layers if type(layer) in _POOLING}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def with_pooling(stack: Stack, kind: Pooling) -> Stack:
+    """Return the stack with every max pooling turned into average pooling with the same window, or back.
+
+    A dilated max pooling stays, as average pooling has no dilation.
+    """
+    for index, layer in enumerate(stack.layers):
+        stack = stack.replace(index, _pooled(layer, kind))
+    return stack
+
+
+def _pooled(layer: Layer, kind: Pooling) -> Layer:
+    match layer, kind:
+        case MaxPool2d(dilation=(1, 1)), "avg":
+            return AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+        case AvgPool2d(), "max":
+            return MaxPool2d(layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode)
+        case GlobalMaxPool2d(), "avg":
+            return GlobalAvgPool2d()
+        case GlobalAvgPool2d(), "max":
+            return GlobalMaxPool2d()
+    return layer
+
+
+class TrainModel(QObject):
+    """What is chosen, how far the training is, and what was last seen of it; every change is announced."""
+
+    chosen = Signal()
+    """Another data set, network or setting was chosen, or the data set became known."""
+    data_progressed = Signal()
+    """The chosen data set is being prepared; `data_progress` says how far it is."""
+    data_failed = Signal(object)
+    """The chosen data set cannot be used: a RefusalError."""
+    phase_changed = Signal()
+    begun = Signal()
+    """A training has begun, or goes on: what is trained is known."""
+    updated = Signal()
+    """`update` is newer."""
+    failed = Signal(object)
+    """The training ended with this RefusalError or ShapeError; the network, if there was one, is kept."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.runs = default_runs()
+        self.data: str = SHAPES10
+        self.dataset: Dataset | None = None
+        self.data_progress: DataProgress | None = None
+        self.model: str = FIRST_MODEL
+        self.editor = _editor(PRESETS[FIRST_MODEL]())
+        self.settings = RECOMMENDED[FIRST_MODEL]
+        self.phase: Phase = "idle"
+        self.update = Update()
+        self.view = View()
+        self.run_folder: Path | None = None
+        self._session: Session | None = None
+        self._loader = JobRunner(self)
+        self._loader.progressed.connect(self._on_data_progress)
+        self._loader.succeeded.connect(self._on_data)
+        self._loader.failed.connect(self._on_data_failed)
+        self._trainer = JobRunner(self)
+        self._trainer.progressed.connect(self._on_update)
+        self._trainer.succeeded.connect(self._on_ended)
+        self._trainer.failed.connect(self._on_failed)
+        self._looker = JobRunner(self)
+        self._looker.succeeded.connect(self._on_look)
+
+    # ---- what is chosen
+
+    @property
+    def stack(self) -> Stack:
+        """The network that is to be trained."""
+        return self.editor.stack
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a training that has not ended; it may be paused."""
+        return self.phase in RUNNING
+
+    def choose_data(self, key: str) -> None:
+        """Take what `load_dataset` calls `key`, and prepare it."""
+        self.data = key
+        self.load_data()
+
+    def load_data(self, download: bool = False) -> None:
+        """Prepare the chosen data set, or download it first."""
+        self.dataset = None
+        self._load(data_job(self.data, self.stack, download))
+
+    def _load(self, job: Job) -> None:
+        self.data_progress = None
+        self._loader.start(job)
+        self.chosen.emit()
+
+    def cancel_data(self) -> None:
+        """Stop preparing the data set; a download goes on from where it was the next time."""
+        self._loader.cancel()
+        self.data_progress = None
+        self.chosen.emit()
+
+    @property
+    def is_loading_data(self) -> bool:
+        """Whether the chosen data set is being prepared."""
+        return self._loader.busy
+
+    def choose_preset(self, key: str) -> None:
+        """Take a ready-made network, with the settings that suit it if there are any; seed and device stay."""
+        if key in RECOMMENDED:
+            now = self.settings
+            self.settings = dataclasses.replace(RECOMMENDED[key], seed=now.seed, device=now.device)
+        self._take(PRESETS[key](), key)
+
+    def use_stack(self, stack: Stack) -> None:
+        """Take a network from elsewhere."""
+        self._take(stack, OWN_MODEL)
+
+    def _take(self, stack: Stack, model: str) -> None:
+        before = self.stack.input_shape
+        self.model = model
+        self.editor = _editor(stack)
+        if stack.input_shape != before:
+            self.load_data()
+        else:
+            self.chosen.emit()
+
+    def edit(self, change: Callable[[LabState], LabState]) -> None:
+        """Change the layers, or which of them is the current one."""
+        before = self.stack
+        self.editor = change(self.editor)
+        if self.stack is not before:
+            self.model = OWN_MODEL
+        self.chosen.emit()
+
+    def choose_layer(self, index: int) -> None:
+        """Make another layer the current one, which is edited."""
+        self.edit(lambda state: dataclasses.replace(state, current=index))
+
+    def set_pooling(self, kind: Pooling) -> None:
+        """Turn every max pooling into average pooling, or back."""
+        self.edit(lambda state: dataclasses.replace(state, stack=with_pooling(state.stack, kind)))
+
+    def set_setting(self, name: str, value: object) -> None:
+        """Change one of `TrainSettings`; rate and momentum also while the training runs. RefusalError."""
+        changed: dict[str, Any] = {name: value}
+        self.settings = dataclasses.replace(self.settings, **changed)
+        if name in LIVE_SETTINGS and self._session is not None and self.is_running:
+            set_live = {"lr": self._session.control.set_lr, "momentum": self._session.control.set_momentum}
+            set_live[name](getattr(self.settings, name))
+        self.chosen.emit()
+
+    # ---- training
+
+    def start(self, paused: bool = False) -> None:
+        """Begin a new run with what is chosen."""
+        self._loader.cancel()
+        self.data_progress = None
+        run = NewRun(self.data, self.stack, self.model, self.settings, self._new_folder(), self.dataset)
+        self._begin(Session(run))
+        if paused:
+            self._control_step()
+
+    def go_on(self) -> None:
+        """Go on with the run that was stopped, has failed or was saved by an earlier start of the program."""
+        if self._session is not None:
+            self._session.control.resume()
+            self._train(self._session)
+        elif self.run_folder is not None:
+            self._loader.cancel()
+            self._begin(Session(self.run_folder))
+
+    def go_back_with_smaller_rate(self) -> None:
+        """Go on from the last good weights after the loss ran away, with a smaller rate."""
+        self.settings = dataclasses.replace(self.settings, lr=self.smaller_rate)
+        if self._session is not None:
+            self._session.control.set_lr(self.settings.lr)
+        self.go_on()
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the training ended because its loss ran away."""
+        return self._session is not None and self._session.diverged is not None
+
+    @property
+    def smaller_rate(self) -> float:
+        """The rate to go on with after the loss ran away: at most the one with which all was well."""
+        smaller = float(f"{self.settings.lr * SMALLER:.3g}")
+        good = None if self._session is None else self._session.lr
+        return smaller if good is None else min(smaller, good)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a run that has begun and has not come to its end."""
+        return self.run_folder is not None and self.phase in {"idle", "stopped", "failed"}
+
+    def pause(self) -> None:
+        """Stand still after this batch."""
+        if self._session is not None:
+            self._session.control.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self._session is not None:
+            self._session.control.resume()
+
+    def one_batch(self) -> None:
+        """Do one batch and then stand still; begins a run if there is none."""
+        if self.is_running:
+            self._control_step()
+        else:
+            self.start(paused=True)
+
+    def _control_step(self) -> None:
+        if self._session is not None:
+            self._session.control.step()
+
+    def stop(self) -> None:
+        """End the training after this batch, saved."""
+        if self._session is not None:
+            self._session.stop()
+
+    def save_now(self) -> None:
+        """Save a checkpoint."""
+        if self._session is not None:
+            self._session.control.save()
+
+    def _begin(self, session: Session) -> None:
+        self._session = session
+        self.update = Update()
+        self._train(session)
+
+    def _train(self, session: Session) -> None:
+        session.view = self.view
+        self._looker.cancel()
+        self._trainer.start(session.train_job())
+        self._set_phase("loading")
+
+    def _new_folder(self) -> Path:
+        data = self.data if self.data in (SHAPES10, CIFAR10) else Path(self.data).name
+        name = re.sub(r"[^\w.-]+", "-", f"{datetime.now():%Y-%m-%d-%H%M%S}-{self.model}-{data}")
+        folder, number = self.runs / name, 2
+        while folder.exists():
+            folder, number = self.runs / f"{name}-{number}", number + 1
+        return folder
+
+    def cancel(self) -> None:
+        """Drop what is prepared or looked at while no training runs."""
+        self._loader.cancel()
+        self._looker.cancel()
+
+    # ---- looking
+
+    def look(self, view: View | None) -> None:
+        """Look at another picture or layer; None while nothing is to be seen."""
+        if view is not None:
+            self.view = view
+        session = self._session
+        if session is None:
+            return
+        session.view = view
+        if view is not None and not self.is_running:
+            self._looker.start(session.look_job())
+
+    # ---- what comes from the threads
+
+    @Slot(object)
+    def _on_data_progress(self, progress: DataProgress) -> None:
+        self.data_progress = progress
+        self.data_progressed.emit()
+
+    @Slot(object)
+    def _on_data(self, dataset: Dataset | None) -> None:
+        self.dataset, self.data_progress = dataset, None
+        self.chosen.emit()
+
+    @Slot(object)
+    def _on_data_failed(self, error: Exception) -> None:
+        self.data_progress = None
+        self.chosen.emit()
+        if not isinstance(error, RefusalError):
+            raise error
+        self.data_failed.emit(error)
+
+    @Slot(object)
+    def _on_update(self, update: Update) -> None:
+        before, self.update = self.update, update
+        begun = update.begun
+        if begun is not None and begun is not before.begun:
+            self.dataset, self.data = begun.dataset, begun.dataset.key
+            self.run_folder, self.model, self.settings = begun.folder, begun.model, begun.settings
+            if begun.stack is not self.stack:
+                self.editor = _editor(begun.stack)
+            self.chosen.emit()
+            self.begun.emit()
+        self.updated.emit()
+        if update.snapshot is not None:
+            self._set_phase(update.snapshot.phase)
+
+    @Slot(object)
+    def _on_ended(self, update: Update | None) -> None:
+        if update is None:
+            self._session = None
+            self._set_phase("idle")
+        else:
+            self._on_update(update)
+
+    @Slot(object)
+    def _on_failed(self, error: Exception) -> None:
+        if self._session is not None:
+            self._on_update(self._session.newest)  # which may not have been looked at before the error
+            if self.update.begun is None:
+                self._session = None
+        self._set_phase("failed")
+        if not isinstance(error, (RefusalError, ShapeError)):
+            raise error
+        self.failed.emit(error)
+
+    @Slot(object)
+    def _on_look(self, update: Update) -> None:
+        self.update = dataclasses.replace(self.update, probe=update.probe, batch=update.batch)
+        self.updated.emit()
+
+    def _set_phase(self, phase: Phase) -> None:
+        if phase != self.phase:
+            self.phase = phase
+            self.phase_changed.emit()
+
+    # ---- kept until the next start
+
+    def to_json(self) -> str:
+        """Return what is chosen, and the run that can be gone on with, as text."""
+        own = None
+        if self.model == OWN_MODEL:
+            own = stack_file.to_json(self.stack, geometry_only=True)
+        return json.dumps(
+            {
+                "data": self.data,
+                "model": self.model,
+                "stack": own,
+                "settings": self.settings.as_dict(),
+                "run": str(self.run_folder) if self.can_go_on else None,
+            }
+        )
+
+    def restore(self, text: str) -> None:
+        """Take what `to_json` returned; where it is damaged, nothing changes."""
+        try:
+            stored = json.loads(text)
+            model, own = str(stored["model"]), stored["stack"]
+            stack = PRESETS[model]() if own is None else stack_file.from_json(own)
+            settings, data = TrainSettings.from_dict(stored["settings"]), str(stored["data"])
+            run = None if stored["run"] is None else Path(str(stored["run"]))
+        except (ValueError, TypeError, KeyError, StackFileError):
+            return
+        self.model, self.editor, self.settings, self.data = model, _editor(stack), settings, data
+        self.run_folder = run
+
+
+def _editor(stack: Stack) -> LabState:
+    """Return the stack for the functions that edit one; they need an input of its shape, whose numbers are not used."""
+    values = np.broadcast_to(0.0, stack.input_shape)
+    return LabState(lab.Source("custom"), values, stack)
