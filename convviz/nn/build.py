@@ -126,7 +126,8 @@ def _layer(module: nn.Module, number: int) -> Layer:
             name=type(module).__name__,
             arguments=module.extra_repr(),
         )
-    names = [field.name for field in dataclasses.fields(kind) if field.name != "flip"]  # type: ignore[arg-type]
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # every layer is a dataclass
+    names = [field.name for field in fields if field.name != "flip"]
     return kind(**{name: _argument(getattr(module, name)) for name in names})
 
 

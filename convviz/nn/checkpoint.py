@@ -236,7 +236,7 @@ def _read(path: Path) -> object:
             packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
             if packed or archive.testzip() is not None:
                 _refuse_damaged(path)
-        with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
+        with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise RefusalError(

@@ -277,7 +277,7 @@ class Trainer:
             logits = logits.float()
             loss = nn.functional.cross_entropy(logits, y, label_smoothing=self.settings.label_smoothing)
             self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
             norm = nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
             correct = (logits.detach().argmax(1) == y).sum()
             # The only wait for the device in a step.

@@ -489,7 +489,7 @@ class TableView(QTableView):
 
 def _mixed(color: QColor, ground: QColor, share: float) -> QColor:
     """Return a ground with a share of a colour in it."""
-    parts = zip(color.getRgbF()[:3], ground.getRgbF()[:3], strict=True)  # type: ignore[index]
+    parts = zip(color.getRgbF()[:3], ground.getRgbF()[:3], strict=True)  # type: ignore[index]  # a tuple
     return QColor.fromRgbF(*(share * part + (1 - share) * under for part, under in parts))
 
 
