@@ -181,3 +181,17 @@ def as_maps(a: NDArray[np.floating]) -> NDArray[np.floating]:
     wrapped = np.zeros((1, rows, cols), a.dtype)
     wrapped.flat[: a.size] = a
     return wrapped
+
+
+def laid_out(maps_CHW: NDArray[np.floating]) -> tuple[NDArray[np.floating], int | None]:
+    """Return maps as they are shown, and how many cells of each there are: single numbers become one wrapped map."""
+    if maps_CHW.shape[1:] != (1, 1):
+        return maps_CHW, None
+    return as_maps(maps_CHW.reshape(-1)), len(maps_CHW)
+
+
+def as_pictures(weight_OIHW: NDArray[np.floating], levels: NDArray[np.floating] | float) -> Bytes:
+    """Return kernels of three channels as colours: zero is a middle grey, ±level the darkest and the brightest."""
+    share = np.nan_to_num(weight_OIHW / levels).clip(-1, 1)
+    colours: Bytes = np.rint(127.5 + 127.5 * share).astype(np.uint8)
+    return colours

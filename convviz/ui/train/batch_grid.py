@@ -10,9 +10,9 @@ from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QWidget
 
 from convviz.ui import theme
-from convviz.ui.train.card import Card
-from convviz.ui.train.tool_row import Heading
+from convviz.ui.widgets.card import Card
 from convviz.ui.widgets.mosaic import Mosaic
+from convviz.ui.widgets.tool_row import Heading
 
 
 class BatchGrid(Card):

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from convviz.core import display
 from convviz.ui import theme
 from convviz.ui.lab.stack_table import grouped
-from convviz.ui.train.bars import percent
+from convviz.ui.widgets.bars import percent
 from convviz.ui.widgets.color_map import color_map, image_of
 from convviz.ui.widgets.numerals import draw_centered, draw_line
 

@@ -14,20 +14,20 @@ from convviz.core import display
 from convviz.core.stack import Stack
 from convviz.ui import theme
 from convviz.ui.lab.layer_text import layer_name, names_of_channels
-from convviz.ui.train.bars import ClassBars
-from convviz.ui.train.card import Card, Hint
-from convviz.ui.train.color_bar import ColorBar
-from convviz.ui.train.enlarged import EnlargedView
-from convviz.ui.train.folding import FoldingRow
 from convviz.ui.train.sample_view import SampleView
-from convviz.ui.train.scope import EACH, FIXED, LAYER, ColourScope, own_levels
-from convviz.ui.train.tool_row import Heading, Stepper, ToolRow
+from convviz.ui.widgets.bars import ClassBars
 from convviz.ui.widgets.buttons import Choices
+from convviz.ui.widgets.card import Card, Hint
+from convviz.ui.widgets.color_bar import ColorBar
+from convviz.ui.widgets.enlarged import EnlargedView
 from convviz.ui.widgets.fields import ComboBox, combo_box
+from convviz.ui.widgets.folding import FoldingRow
 from convviz.ui.widgets.grid_content import GridContent
 from convviz.ui.widgets.mosaic import Mosaic
 from convviz.ui.widgets.page_stack import PageStack
+from convviz.ui.widgets.scope import EACH, FIXED, LAYER, ColourScope, own_levels
 from convviz.ui.widgets.share_splitter import ShareSplitter
+from convviz.ui.widgets.tool_row import Heading, Stepper, ToolRow
 
 if TYPE_CHECKING:
     from convviz.nn.probe import Probe
@@ -49,20 +49,6 @@ def kernel_names(num_kernels: int, num_channels: int) -> tuple[str, ...]:
     join = " " if num_channels == 3 else ", "
     channels = names_of_channels(num_channels)
     return tuple(f"{kernel}{join}{channel}" for kernel in range(num_kernels) for channel in channels)
-
-
-def as_pictures(weight_OIHW: Maps, levels: Maps | float) -> NDArray[np.uint8]:
-    """Return kernels of three channels as colours: zero is a middle grey, ±level the darkest and the brightest."""
-    share = np.nan_to_num(weight_OIHW / levels).clip(-1, 1)
-    colours: NDArray[np.uint8] = np.rint(127.5 + 127.5 * share).astype(np.uint8)
-    return colours
-
-
-def laid_out(maps_CHW: Maps) -> tuple[Maps, int | None]:
-    """Return maps as they are shown, and how many cells of each there are: single numbers become one wrapped map."""
-    if maps_CHW.shape[1:] != (1, 1):
-        return maps_CHW, None
-    return display.as_maps(maps_CHW.reshape(-1)), len(maps_CHW)
 
 
 class MapsPanel(Card):
@@ -240,7 +226,7 @@ class MapsPanel(Card):
     def _show_maps(self) -> None:
         if self._probe is None:
             return
-        maps, shown = laid_out(self._probe.maps)
+        maps, shown = display.laid_out(self._probe.maps)
         level = self._scope.level(("maps", self._probe.layer_index), maps)
         signed = display.is_signed(maps)
         self.maps_bar.show_scale(level, signed)
@@ -262,7 +248,7 @@ class MapsPanel(Card):
         count, channels, height, width = weight.shape
         if in_colour:
             levels = own_levels(weight.reshape(count, 1, -1))[..., None] if level is None else level
-            self.kernels.set_pictures(as_pictures(weight, levels))
+            self.kernels.set_pictures(display.as_pictures(weight, levels))
         else:
             maps = weight.reshape(-1, height, width)
             scaled, level_shown = (maps / own_levels(maps), 1.0) if level is None else (maps, level)
@@ -309,7 +295,7 @@ class MapsPanel(Card):
             self._show_enlarged_kernel(kernels[0], kernels[1], self._stack, index)
 
     def _show_enlarged_map(self, probe: Probe, stack: Stack, index: int) -> None:
-        maps, shown = laid_out(probe.maps)
+        maps, shown = display.laid_out(probe.maps)
         layer = f"{probe.layer_index + 1} {layer_name(stack.layers[probe.layer_index])}"
         title = self.tr("Map {map} of {layer}") if shown is None else self.tr("All numbers of {layer}")
         level = self._scope.level(("maps", probe.layer_index), maps) or display.signed_levels(maps[index])

@@ -21,7 +21,6 @@ from convviz.ui.settings import Settings
 from convviz.ui.train.batch_grid import BatchGrid
 from convviz.ui.train.controls import Controls
 from convviz.ui.train.data_section import progress_text
-from convviz.ui.train.folding import FoldingRow
 from convviz.ui.train.maps import MapsPanel
 from convviz.ui.train.model import TrainModel
 from convviz.ui.train.model_section import model_name
@@ -30,6 +29,7 @@ from convviz.ui.train.results import ResultsPanel
 from convviz.ui.train.run_bar import RunBar
 from convviz.ui.train.session import Update, View
 from convviz.ui.widgets.buttons import Choices, FlatButton, Kind
+from convviz.ui.widgets.folding import FoldingRow
 from convviz.ui.widgets.info_bar import InfoBar
 from convviz.ui.widgets.page_stack import PageStack
 from convviz.ui.widgets.progress_row import ProgressRow

@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QWidget
 
 from convviz.ui import theme
 from convviz.ui.lab.stack_table import grouped
-from convviz.ui.train.bars import ClassBars, percent
-from convviz.ui.train.card import Card, Hint
 from convviz.ui.train.confusion import ConfusionMatrix
-from convviz.ui.train.picture_pages import Indices, PicturePages, Pixels
-from convviz.ui.train.tool_row import Heading, ToolRow
+from convviz.ui.widgets.bars import ClassBars, percent
 from convviz.ui.widgets.buttons import Choices, FlatButton
+from convviz.ui.widgets.card import Card, Hint
 from convviz.ui.widgets.page_stack import PageStack
+from convviz.ui.widgets.picture_pages import Indices, PicturePages, Pixels
+from convviz.ui.widgets.tool_row import Heading, ToolRow
 
 if TYPE_CHECKING:
     from convviz.nn.evaluation import Evaluation

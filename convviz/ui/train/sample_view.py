@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.ui import theme
-from convviz.ui.train.bars import percent
+from convviz.ui.widgets.bars import percent
 from convviz.ui.widgets.color_map import image_of
 from convviz.ui.widgets.mosaic import pixels_of
 from convviz.ui.widgets.numerals import draw_line

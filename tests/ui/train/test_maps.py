@@ -10,16 +10,17 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core import display, presets
+from convviz.core.display import as_pictures, laid_out
 from convviz.core.layers import Conv2d
 from convviz.core.stack import Stack
 from convviz.nn.probe import Probe
 from convviz.ui import theme
-from convviz.ui.train.maps import MapsPanel, as_pictures, kernel_names, laid_out
-from convviz.ui.train.scope import EACH, FIXED, LAYER, ColourScope, own_levels
-from convviz.ui.train.tool_row import Heading
+from convviz.ui.train.maps import MapsPanel, kernel_names
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.color_map import color_map
 from convviz.ui.widgets.mosaic import Mosaic, pixels_of
+from convviz.ui.widgets.scope import EACH, FIXED, LAYER, ColourScope, own_levels
+from convviz.ui.widgets.tool_row import Heading
 
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STACK = presets.small_cnn()

@@ -10,12 +10,12 @@ from pytestqt.qtbot import QtBot
 from convviz.core import display
 from convviz.nn.evaluation import Evaluation
 from convviz.ui import theme
-from convviz.ui.train.bars import ClassBars, percent
 from convviz.ui.train.confusion import ConfusionMatrix, MatrixLayout, row_shares
-from convviz.ui.train.picture_pages import PAGE, PicturePages
 from convviz.ui.train.results import ResultsPanel
+from convviz.ui.widgets.bars import ClassBars, percent
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.color_map import color_map
+from convviz.ui.widgets.picture_pages import PAGE, PicturePages
 
 CLASSES = ("cat", "dog", "<b>ship</b>")
 LABELS = np.arange(300) % 3

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from convviz.ui.train.tool_row import Stepper, ToolRow
 from convviz.ui.widgets.mosaic import Mosaic
+from convviz.ui.widgets.tool_row import Stepper, ToolRow
 
 PAGE = 60
 

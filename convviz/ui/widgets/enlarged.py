@@ -8,11 +8,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from convviz.ui.train.folding import FoldingRow
-from convviz.ui.train.tool_row import Heading
 from convviz.ui.widgets.buttons import FlatButton
+from convviz.ui.widgets.folding import FoldingRow
 from convviz.ui.widgets.grid_content import GridContent
 from convviz.ui.widgets.number_grid import NumberGrid
+from convviz.ui.widgets.tool_row import Heading
 
 CHANNELS = 3
 GRID_UNITS = 18.0
