@@ -159,6 +159,19 @@ class LabModel(QObject):
         elif position != self._position:
             self.go_to(position)
 
+    def open_unit(self, stack: Stack, values: Array, current: int, unit: Position, text: str) -> None:
+        """Step a layer of another stack on an input (C, H, W), from its unit (channel, i, j) on; one undoable step.
+
+        A unit of a vector is its index; what follows it is left out.
+        """
+        self.change(LabState(lab.Source("custom"), values, stack, current), text)
+        self._show_all = True  # to step up to the unit would take too long
+        is_vector = len(stack.shapes[current + 1]) == 1
+        if not is_vector:
+            self.choose_map(current + 1, unit[0])
+        self.go_to_unit((current, unit[0] if is_vector else (unit[1], unit[2])))
+        self.view_changed.emit()
+
     def edit_input(self, cells: list[Cell], value: float, text: str, key: Hashable = None, nudge: bool = False) -> None:
         """Give input cells of the chosen channel (in a colour picture, of all) a value, or ``nudge`` them by it."""
         values = self.state.input.copy()

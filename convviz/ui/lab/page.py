@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QScrollArea, QVB
 
 from convviz.core import stack_file
 from convviz.core.control import StopToken
+from convviz.core.explain import Position
 from convviz.core.layers import Conv2d
 from convviz.core.numbers import NumberError, format_table
 from convviz.core.pictures import PictureError, load_picture
@@ -512,6 +513,11 @@ class LabPage(QWidget):
             return
         self.model.change(state, self.tr("Open a stack"))
         self.choose_view("stack")
+
+    def open_unit(self, stack: Stack, values: Array, current: int, unit: Position) -> None:
+        """Step one unit of a network by hand, on what the network reads; see `LabModel.open_unit`."""
+        self.model.open_unit(stack, values, current, unit, self.tr("Open a unit"))
+        self.choose_view("layer")
 
     def _on_picture(self, picture: _Picture) -> None:
         source = lab.Source("picture", picture=picture.data, path=picture.path, is_brightness=True)

@@ -16,6 +16,7 @@ from convviz.core.display import wrapped_shape
 from convviz.core.elementwise import ReLU
 from convviz.core.explain import FloatArray
 from convviz.core.layers import Conv2d, Drawn, GlobalAvgPool2d, Layer, MaxPool2d
+from convviz.core.presets import PRESETS
 from convviz.core.stack import INPUT, Stack
 from convviz.core.window import Pair
 from convviz.ui.jobs import JobThread
@@ -826,3 +827,20 @@ def test_weights_can_be_edited_before_there_is_an_output(qtbot: QtBot) -> None:
     assert model.state.layer.weight[2, 0] == 5
     wait_until_done(qtbot, model)
     assert_whole(model)
+
+
+def test_a_unit_of_another_network_is_opened_and_undone(model: LabModel) -> None:
+    before = model.state
+    stack = PRESETS["small_cnn"]()
+    picture = np.random.default_rng(0).normal(size=(3, 32, 32))
+    model.open_unit(stack, picture, 3, (11, 4, 7), "Open a unit")
+    explanation = model.explain(model.position)
+    assert (model.state.current, model.out_channel, model.position) == (3, 11, (4, 7))
+    assert explanation is not None
+    assert explanation.result == pytest.approx(stack.forward(picture)[3][11, 4, 7])
+    model.open_unit(stack, picture, 9, (5, 0, 0), "Open a unit")
+    assert model.explain(model.position) is not None
+    assert model.unit == (9, 5)
+    model.undo_stack.undo()
+    model.undo_stack.undo()
+    assert model.state is before
