@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QBuffer, QEvent, QIODevice, QPoint, QRect, QSaveFile, QSize, Signal
-from PySide6.QtGui import QImage, QPainter, QPalette
-from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Signal
+from PySide6.QtGui import QPainter, QPalette
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.ui import theme
@@ -32,6 +31,7 @@ from convviz.ui.widgets.curves import (
     clock_text,
     round_spacing,
 )
+from convviz.ui.widgets.saving import Saver, png_of, svg_of
 
 if TYPE_CHECKING:  # the interface imports no torch
     from convviz.nn.checkpoint import Change, EpochResult
@@ -45,8 +45,6 @@ SMOOTHING = 0.98
 EARLIER_POINTS = 300
 """An earlier run is drawn with so many of its batches: its curves are smooth."""
 
-IMAGE_SCALE = 2
-"""Pixels of a saved picture for each px of the window."""
 
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -215,8 +213,8 @@ class RunPlots(QWidget):
     """Two plots of a run that grows: its loss, and its accuracy, learning rate or gradient norm.
 
     Signals:
-        said(str): what went well.
-        rejected(str): what did not, and why.
+        said(str): what was saved.
+        rejected(str): what could not be saved, and why.
     """
 
     said = Signal(str)
@@ -224,8 +222,9 @@ class RunPlots(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = Path.home()
-        """Where the file dialog opens."""
+        self.saver = Saver(self)
+        self.saver.said.connect(self.said)
+        self.saver.rejected.connect(self.rejected)
         self._run: Run | None = None
         self._earlier: list[_Earlier] = []
         self._quantity = "accuracy"
@@ -434,44 +433,26 @@ class RunPlots(QWidget):
     def _open_menu(self) -> None:
         self._menu.popup(self._more.mapToGlobal(QPoint(0, self._more.height())))
 
-    def _ask_where(self, suffix: str, kind: str, save: Callable[[Path], None]) -> None:
-        start = self.folder / (self.tr("curves") + suffix)
-        kinds = kind.format(patterns=f"*{suffix}")
-        path, _ = QFileDialog.getSaveFileName(self, self.tr("Save the curves"), str(start), kinds)
-        if path:
-            self.folder = Path(path).parent
-            save(Path(path) if Path(path).suffix else Path(path + suffix))
+    def _ask_where(self, suffix: str, kinds: str, save: Callable[[Path], None]) -> None:
+        path = self.saver.ask_where(self.tr("Save the curves"), self.tr("curves"), suffix, kinds)
+        if path is not None:
+            save(path)
 
     def save_png(self, path: Path) -> None:
-        """Save both plots as they are, with `IMAGE_SCALE` pixels a px."""
-        image = QImage(self._drawing_size() * IMAGE_SCALE, QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(IMAGE_SCALE)
-        painter = QPainter(image)
-        self._draw(painter)
-        painter.end()
-        buffer = QBuffer()
-        image.save(buffer, "PNG")  # type: ignore[call-overload]  # the stub asks for bytes, the function for text
-        self._write(path, bytes(buffer.data().data()))
+        """Save both plots as they are."""
+        self.saver.write(path, png_of(self._drawing_size(), self._draw))
 
     def save_svg(self, path: Path) -> None:
         """Save both plots as they are, as a drawing of any size."""
-        buffer, generator = QBuffer(), QSvgGenerator()
-        generator.setOutputDevice(buffer)
-        generator.setSize(self._drawing_size())
-        generator.setViewBox(QRect(QPoint(0, 0), self._drawing_size()))
-        generator.setResolution(self.logicalDpiX())
-        generator.setTitle(self._loss.accessibleName())
-        painter = QPainter(generator)
-        self._draw(painter)
-        painter.end()
-        self._write(path, bytes(buffer.data().data()))
+        drawing = svg_of(self._drawing_size(), self._draw, self._loss.accessibleName(), self.logicalDpiX())
+        self.saver.write(path, drawing)
 
     def save_csv(self, path: Path) -> None:
         """Save all numbers of the run shown, or of the newest of the earlier ones, as a table."""
         runs = [] if self._run is None or not len(self._run.batches) else [self._run]
         runs += [one.run for one in self._earlier]
         if runs:
-            self._write(path, runs[0].to_csv().encode())
+            self.saver.write_later(path, lambda: runs[0].to_csv().encode())
 
     def _drawing_size(self) -> QSize:
         gap = round(theme.unit())
@@ -485,18 +466,6 @@ class RunPlots(QWidget):
         self._loss.draw(painter, self._loss.size())
         painter.translate(self._loss.width() + gap, 0)
         self._other.draw(painter, self._other.size())
-
-    def _write(self, path: Path, data: bytes) -> None:
-        """Write a file; one that is there is replaced once the new one is complete."""
-        file = QSaveFile(str(path))
-        if file.open(QIODevice.OpenModeFlag.WriteOnly) and file.write(data) >= 0 and file.commit():
-            self.said.emit(self.tr("Saved {path}.").format(path=path))
-        else:
-            self.rejected.emit(
-                self.tr("{path} cannot be written: {reason}. Nothing was changed.").format(
-                    path=path, reason=file.errorString()
-                )
-            )
 
     # ---- look
 

@@ -489,15 +489,30 @@ class Mosaic(QAbstractScrollArea):
         boxes = {index: self._tiles.map_rect(index) for index in visible}
         painter = QPainter(self.viewport())
         painter.translate(-self._offset())
-        painter.setPen(QPen(theme.colors(self.palette()).border, 1))
-        painter.drawRects([box.adjusted(-0.5, -0.5, 0.5, 0.5) for box in boxes.values()])
-        for index, box in boxes.items():
-            painter.drawImage(box, self._thumbnails[index].picture)
-        self._paint_names(painter, boxes)
+        self._paint_maps(painter, boxes, self._thumbnails)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_choice(painter, boxes)
         if self._mark[0] and self._mark[1] and self.cell_px >= MARKS_FROM_PX:
             self._paint_marks(painter, boxes.values())
+
+    @property
+    def drawing_size(self) -> QSize:
+        """The size of all maps together, with their names."""
+        return self._tiles.size
+
+    def draw(self, painter: QPainter) -> None:
+        """Draw all maps with their names, without the choice and the marks."""
+        maps = list(range(self.num_maps))
+        boxes = {index: self._tiles.map_rect(index) for index in maps}
+        painter.fillRect(QRect(QPoint(0, 0), self.drawing_size), self.palette().color(QPalette.ColorRole.Window))
+        self._paint_maps(painter, boxes, self._thumbnails_of(maps))
+
+    def _paint_maps(self, painter: QPainter, boxes: dict[int, QRectF], thumbnails: dict[int, Thumbnail]) -> None:
+        painter.setPen(QPen(theme.colors(self.palette()).border, 1))
+        painter.drawRects([box.adjusted(-0.5, -0.5, 0.5, 0.5) for box in boxes.values()])
+        for index, box in boxes.items():
+            painter.drawImage(box, thumbnails[index].picture)
+        self._paint_names(painter, boxes)
 
     def _paint_names(self, painter: QPainter, boxes: dict[int, QRectF]) -> None:
         fonts = _name_font(bold=False), _name_font(bold=True)

@@ -262,7 +262,7 @@ def test_a_picture_of_twice_the_size_is_saved(qtbot: QtBot, plots: RunPlots, cho
     blue, amber = plots.palette().highlight().color(), theme.colors(plots.palette()).window
     colors = {image.pixel(x, y) for x in range(image.width()) for y in range(110, image.height())}
     assert {blue.rgb(), amber.rgb(), theme.colors(plots.palette()).surface.rgb()} <= colors
-    assert plots.folder == chosen.parent
+    assert plots.saver.folder == chosen.parent
 
 
 def test_a_drawing_without_pixels_is_saved(qtbot: QtBot, plots: RunPlots, chosen: Path) -> None:
@@ -296,10 +296,11 @@ def test_all_numbers_are_saved_as_a_table(qtbot: QtBot, plots: RunPlots, chosen:
     assert rows[100] == of_epochs[0]
 
 
-def test_the_table_of_a_kept_run_is_still_there(plots: RunPlots, tmp_path: Path) -> None:
+def test_the_table_of_a_kept_run_is_still_there(qtbot: QtBot, plots: RunPlots, tmp_path: Path) -> None:
     show(plots, 30)
     plots.keep_run()
-    plots.save_csv(tmp_path / "kept.csv")
+    with qtbot.waitSignal(plots.said):
+        plots.save_csv(tmp_path / "kept.csv")
     assert len((tmp_path / "kept.csv").read_text(encoding="utf-8").splitlines()) == 31
 
 
