@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="D", help="shapes10, cifar10, or a folder of pictures (default: shapes10)")
     parser.add_argument("--model", metavar="M", help=f"{models}, or a .convviz stack (default: small-cnn)")
     parser.add_argument("--download", action="store_true", help="download CIFAR-10 if it is not on this computer")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN; --epochs gives it more")
 
     settings = parser.add_argument_group("training", "Where they are not given, they are what suits the model.")
     for field in dataclasses.fields(TrainSettings):
@@ -159,12 +159,10 @@ def _resumed(options: argparse.Namespace, given: dict[str, Any], token: StopToke
             )
     checkpoint = folder.load()
     dataset = _loaded(info.data.key, from_json(checkpoint.stack), options.download, token)
-    changes = {name: value for name, value in given.items() if name in ("epochs", "device")}
-    trainer = resume(folder, dataset, dataclasses.replace(info.settings, **changes))
-    if "lr" in given:
-        trainer.set_lr(given["lr"])
-    if "momentum" in given:
-        trainer.set_momentum(given["momentum"])
+    trainer = resume(folder, dataset, given.get("device"))
+    for name, change in (("lr", trainer.set_lr), ("momentum", trainer.set_momentum), ("epochs", trainer.set_epochs)):
+        if name in given:
+            change(given[name])
     return trainer, folder
 
 

@@ -137,6 +137,35 @@ def test_to_resume_with_more_epochs_and_a_smaller_rate(options: list[str], tmp_p
     np.testing.assert_array_equal(batches["momentum"], [0.9] * 6 + [0.5] * 3)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("--epochs 1", "epochs is 1; 2 have begun already"),
+        ("--lr=-1", "lr is -1.0; it must be"),
+    ],
+)
+def test_what_a_run_cannot_go_on_with_is_said(
+    options: list[str], change: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*options, "--out", str(tmp_path / "run"), "--epochs", "2"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--out", str(tmp_path / "run"), "--resume", *change.split()]) == 2
+    assert words in complaint(capsys)
+    assert len(losses(tmp_path / "run")) == 6
+
+
+def test_a_run_that_another_process_trains_is_refused(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with begun([*options, "--out", str(tmp_path / "run"), "--epochs", "10000"], 1) as process:
+        assert main(["train", "--out", str(tmp_path / "run"), "--resume"]) == 2
+        assert "is open in another convviz" in complaint(capsys)
+        process.kill()
+        process.communicate(timeout=100)
+    assert main(["train", "--out", str(tmp_path / "run"), "--resume", "--epochs", "10000", "--lr=-1"]) == 2
+    assert "lr is -1.0" in complaint(capsys)  # it could be opened
+
+
 def begun(arguments: list[str], num_epochs: int) -> subprocess.Popen[str]:
     """A process that trains and has come so far."""
     process = subprocess.Popen(

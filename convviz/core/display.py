@@ -8,7 +8,7 @@ color space for image processing", 2020.
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,3 +195,18 @@ def as_pictures(weight_OIHW: NDArray[np.floating], levels: NDArray[np.floating] 
     share = np.nan_to_num(weight_OIHW / levels).clip(-1, 1)
     colours: Bytes = np.rint(127.5 + 127.5 * share).astype(np.uint8)
     return colours
+
+
+def names_of_channels(count: int) -> list[str]:
+    """Return what the channels of a picture are called: three are red, green and blue."""
+    return ["R", "G", "B"] if count == 3 else [str(channel) for channel in range(count)]
+
+
+@lru_cache(maxsize=16)
+def kernel_names(kernels: Sequence[int], num_channels: int) -> tuple[str, ...]:
+    """Return the names of all channels of some kernels: “0 R”, “0 G”, …; “0, 0”, “0, 1”, …; “0”, “1” of one channel."""
+    if num_channels == 1:
+        return tuple(map(str, kernels))
+    join = " " if num_channels == 3 else ", "
+    channels = names_of_channels(num_channels)
+    return tuple(f"{kernel}{join}{channel}" for kernel in kernels for channel in channels)

@@ -15,6 +15,9 @@ Grid = NDArray[np.float64]
 LARGEST = 1e12
 """The largest magnitude that can be typed: sums of products of such numbers stay far from overflow."""
 
+THIN_SPACE = "\u202f"
+"""Stands between the thousands of a count; a line does not break there."""
+
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ACCEPTED = "Write a number such as 3, −0.5, 2e−3 or 1/3."
 _TABLE_ACCEPTED = "Rows of numbers separated by tabs, semicolons, commas or spaces are accepted."
@@ -49,6 +52,11 @@ def format_number(value: float, digits: int = 4) -> str:
             mantissa = mantissa.rstrip("0").rstrip(".")
         text = f"{mantissa}e{int(exponent)}".replace("-", "−")
     return "−" + text if value < 0 else text
+
+
+def grouped(number: int) -> str:
+    """Return a count with its thousands apart: "138 357 544"."""
+    return f"{number:,}".replace(",", THIN_SPACE)
 
 
 def parse_number(text: str) -> float:

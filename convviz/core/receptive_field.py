@@ -81,13 +81,23 @@ def cells_seen(axes: Sequence[Axis], position: int) -> tuple[range, range]:
 
     See `Region`. `axes` are one axis of each window, the first one first; without any the unit sees itself.
     """
-    first = last = real_first = real_last = position
+    seen = range(position, position + 1), range(position, position + 1)
     for axis in reversed(axes):
-        stride, before, reach = axis.stride, axis.pad_before, axis.span - 1 - axis.pad_before
-        first, last = first * stride - before, last * stride + reach
-        if real_first <= real_last:
-            real_first, real_last = _real_ends(axis, real_first * stride - before, real_last * stride + reach)
-    return range(first, last + 1), range(real_first, real_last + 1)
+        seen = seen_through(axis, *seen)
+    return seen
+
+
+def seen_through(axis: Axis, cells: range, real_cells: range) -> tuple[range, range]:
+    """Return what these cells behind a window see of its input: all of it, and the real; see `Region`.
+
+    Of `cells` all are looked through, of `real_cells`, which may be empty, those that exist.
+    """
+    stride, before, reach = axis.stride, axis.pad_before, axis.span - 1 - axis.pad_before
+    seen = range(cells[0] * stride - before, cells[-1] * stride + reach + 1)
+    if not real_cells:
+        return seen, real_cells
+    first, last = _real_ends(axis, real_cells[0] * stride - before, real_cells[-1] * stride + reach)
+    return seen, range(first, last + 1)
 
 
 def _real_ends(axis: Axis, first: int, last: int) -> tuple[int, int]:

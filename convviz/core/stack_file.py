@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,11 @@ from convviz.core.window import integer
 
 FORMAT: Final = "convviz stack"
 VERSION: Final = 1
+SUFFIX: Final = ".convviz"
+"""Of the files that hold a stack."""
 
+MOST_BYTES: Final = 2**28
+"""The greatest size of a file."""
 LARGEST_SIZE: Final = 1_000_000
 """The greatest whole number of any setting in a file."""
 MOST_LAYERS: Final = 1000
@@ -107,6 +112,28 @@ def from_json(text: str) -> Stack:
         reason = " ".join(str(error).split()).removesuffix(".")
         reason = reason if len(reason) <= 200 else f"{reason[:199]}…"
         raise StackFileError(f"This stack file is damaged: {reason}. Nothing was changed.") from None
+
+
+def load(path: Path) -> Stack:
+    """Return the stack of a file.
+
+    Raises:
+        StackFileError: it is not one, or cannot be read.
+
+    """
+    try:
+        if not path.is_file():  # opening a named pipe would wait for ever
+            raise StackFileError(f"“{path.name}” is not a file. Nothing was changed.")
+        if path.stat().st_size > MOST_BYTES:
+            raise StackFileError("This is not a stack file: it is too large for one. Nothing was changed.")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise StackFileError("This is not a stack file: it is not text. Nothing was changed.") from None
+    except OSError:
+        raise StackFileError(
+            f"“{path.name}” cannot be read: check its permissions and its drive. Nothing was changed."
+        ) from None
+    return from_json(text)
 
 
 def _stack(document: dict[str, Any]) -> Stack:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,13 +37,31 @@ def build(stack: Stack, dtype: torch.dtype = torch.float32) -> nn.Sequential:
             pass through such a window writes outside its memory.
 
     """
+    module = skeleton(stack)
+    numbers = {
+        f"{index}.{name}": tensor
+        for index, layer in enumerate(stack.layers)
+        if isinstance(layer, Weighted) and stack.is_on(index)
+        for name, tensor in _numbers(layer, dtype).items()
+    }
+    module.load_state_dict(numbers, assign=True)
+    return module
+
+
+def skeleton(stack: Stack) -> nn.Sequential:
+    """Return what `build` does, without its numbers: the weights are on torch's meta device, to be replaced.
+
+    Raises:
+        ShapeError: as `build`.
+
+    """
     if stack.problem is not None:
         raise ShapeError(f"Layer {stack.problem.index + 1}: {stack.problem.message}")
     modules: list[nn.Module] = []
     for index, layer in enumerate(stack.layers):
         if stack.is_on(index):
             _check_windows(layer, stack.shapes[index], index + 1)
-            modules.append(_module(layer, dtype))
+            modules.append(_module(layer))
         else:
             modules.append(nn.Identity())
     return nn.Sequential(*modules).eval()
@@ -59,33 +76,34 @@ def _check_windows(layer: Layer, input_shape: Sequence[int], number: int) -> Non
         )
 
 
-def _module(layer: Layer, dtype: torch.dtype) -> nn.Module:
+def _module(layer: Layer) -> nn.Module:
+    module: nn.Module
     match layer:
         case GlobalMaxPool2d():
             return nn.AdaptiveMaxPool2d(1)
         case GlobalAvgPool2d():
             return nn.AdaptiveAvgPool2d(1)
         case Weighted():
-            return _weighted_module(layer, dtype)
-    module: nn.Module = getattr(nn, type(layer).__name__)(**layer.settings)
+            settings = layer.settings
+            settings.pop("flip", None)
+            if not isinstance(layer, BatchNorm2d):
+                settings["bias"] = layer.arrays["bias"] is not None
+            # On the meta device torch draws no weights, which would be overwritten at once.
+            module = getattr(nn, type(layer).__name__)(**settings, device="meta")
+        case _:
+            module = getattr(nn, type(layer).__name__)(**layer.settings)
     return module
 
 
-def _weighted_module(layer: Weighted, dtype: torch.dtype) -> nn.Module:
-    settings = layer.settings
+def _numbers(layer: Weighted, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return the `state_dict` of the layer's module."""
     arrays = {name: getattr(layer, name) for name in layer.array_names}
     if isinstance(layer, Conv2d):
-        del settings["flip"]
         arrays["weight"] = layer.applied_weight
-    state = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in arrays.items() if array is not None}
+    numbers = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in arrays.items() if array is not None}
     if isinstance(layer, BatchNorm2d):
-        state["num_batches_tracked"] = torch.tensor(0)
-    else:
-        settings["bias"] = "bias" in state
-    # On the meta device torch draws no weights, which would be overwritten at once.
-    module: nn.Module = getattr(nn, type(layer).__name__)(**settings, device="meta", dtype=dtype)
-    module.load_state_dict(state, assign=True)
-    return module
+        numbers["num_batches_tracked"] = torch.tensor(0)
+    return numbers
 
 
 def stack_of(module: nn.Sequential, input_shape: Sequence[int]) -> Stack:
@@ -105,7 +123,24 @@ def stack_of(module: nn.Sequential, input_shape: Sequence[int]) -> Stack:
 
 
 def _layer(module: nn.Module, number: int) -> Layer:
-    kind: type[Layer] | None
+    layer = layer_of(module)
+    if layer is None:
+        raise RefusalError(
+            "Module {number} is {name}({arguments}), which is none of the layers that a stack has.",
+            number=number,
+            name=type(module).__name__,
+            arguments=module.extra_repr(),
+        )
+    if not isinstance(layer, Weighted):
+        return layer
+    return layer.changed(**{name: _array(getattr(module, name)) for name in layer.array_names})
+
+
+def layer_of(module: nn.Module) -> Layer | None:
+    """Return the layer that does what the module does in evaluation mode, but for its numbers; None if there is none.
+
+    Its weights are those of a layer that was given none.
+    """
     match module:
         case nn.Identity():
             return Dropout(0)
@@ -114,27 +149,21 @@ def _layer(module: nn.Module, number: int) -> Layer:
         case nn.AdaptiveAvgPool2d(output_size=1 | (1, 1)):
             return GlobalAvgPool2d()
         case nn.GELU(approximate="tanh") | nn.BatchNorm2d(running_mean=None):
-            kind = None
+            return None
         case nn.Flatten(start_dim=start, end_dim=end) if (start, end) != (1, -1):
-            kind = None
-        case _:
-            kind = KIND_OF_MODULE.get(type(module))
+            return None
+    kind = KIND_OF_MODULE.get(type(module))
     if kind is None:
-        raise RefusalError(
-            "Module {number} is {name}({arguments}), which is none of the layers that a stack has.",
-            number=number,
-            name=type(module).__name__,
-            arguments=module.extra_repr(),
-        )
+        return None
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # every layer is a dataclass
-    names = [field.name for field in fields if field.name != "flip"]
-    return kind(**{name: _argument(getattr(module, name)) for name in names})
+    names = [field.name for field in fields if field.name not in ("flip", *kind.array_names)]
+    return kind(**{name: getattr(module, name) for name in names})
 
 
-def _argument(value: Any) -> Any:
-    """Return an attribute of a module as the layer takes it: tensors as arrays."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    tensor = value.detach().cpu()
+def _array(tensor: torch.Tensor | None) -> FloatArray | None:
+    """Return a tensor as a layer takes it."""
+    if tensor is None:
+        return None
+    tensor = tensor.detach().cpu()
     array: FloatArray = (tensor if tensor.dtype == torch.float64 else tensor.float()).numpy()
     return array

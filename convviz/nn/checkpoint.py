@@ -6,8 +6,6 @@ import contextlib
 import dataclasses
 import io
 import os
-import stat
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,8 @@ from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
 from convviz.core.stack_file import from_json
 from convviz.nn.settings import TrainSettings
+from convviz.nn.source import result_of
+from convviz.nn.tensor_file import load
 
 FORMAT: Final = "convviz checkpoint"
 VERSION: Final = 1
@@ -52,7 +52,7 @@ class Change:
 
     Attributes:
         step: how many batches had been done.
-        name: "lr" or "momentum".
+        name: "lr", "momentum" or "epochs".
         value: what it became.
     """
 
@@ -97,7 +97,7 @@ class Progress:
         seen: pictures in this epoch so far.
         loss_sum: their losses, added up.
         correct: how many of them were recognised.
-        changes: of rate and momentum, in order.
+        changes: of rate, momentum and number of epochs, in order.
         epochs: the results of the epochs that are over and evaluated.
     """
 
@@ -122,7 +122,7 @@ class Checkpoint:
         weights: the `state_dict` of the stack built in torch, on the CPU.
         optimizer: what the optimizer remembers of each parameter, by its index.
         progress: how far the training was.
-        settings: with which it was begun.
+        settings: with which it was begun, and the number of epochs as it is now.
         data: on which it was trained.
     """
 
@@ -204,7 +204,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         RefusalError: there is no such file, or it is no checkpoint of this program, or damaged.
 
     """
-    document = _read(path)
+    _, document = result_of(load(path))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RefusalError("{file} is not a checkpoint of convviz.", file=path.name)
     version = document.get("version")
@@ -225,27 +225,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (LookupError, TypeError, ValueError, AttributeError):
         _refuse_damaged(path)
     return checkpoint
-
-
-def _read(path: Path) -> object:
-    """Return what `torch.save` wrote, if it is in order and not larger than the file."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise RefusalError("{file} is not a file.", file=path.name)
-        with zipfile.ZipFile(path) as archive:
-            packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
-            if packed or archive.testzip() is not None:
-                _refuse_damaged(path)
-        with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise RefusalError(
-            "{file} cannot be read: {reason}.", file=path.name, reason=error.strerror or type(error).__name__
-        ) from error
-    except RefusalError:
-        raise
-    except Exception:  # whatever is wrong with the file; torch's own words are no help to the user
-        _refuse_damaged(path)
 
 
 def _refuse_damaged(path: Path) -> NoReturn:

@@ -195,7 +195,7 @@ def _unpack(archive: Path, folder: Path, token: StopToken) -> Steps[None]:
 def _pictures(folder: Path, size: tuple[int, int], channels: int) -> Pictures:
     """Return what lies in the unpacked folder; torchvision checks the sums of its files before it opens them."""
     # Imported late: it takes a second or two, and the cache does without.
-    from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]  # noqa: PLC0415
+    from torchvision.datasets import CIFAR10  # noqa: PLC0415
 
     try:
         train, test = (CIFAR10(folder.parent, train=train) for train in (True, False))

@@ -1,4 +1,4 @@
-"""What is asked of a training while it runs: pause, one batch, another rate, a save. Needs no torch."""
+"""What is asked of a training while it runs: pause, one batch, another rate, more epochs, a save. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ class Wishes:
     Attributes:
         lr: the new learning rate, None for the one there is.
         momentum: the new momentum, None for the one there is.
+        epochs: the new number of epochs, None for the one there is.
         save: whether to save now.
     """
 
     lr: float | None = None
     momentum: float | None = None
+    epochs: int | None = None
     save: bool = False
 
 
@@ -62,6 +64,11 @@ class TrainControl:
         """Change the momentum; RefusalError if it is out of range."""
         TrainSettings(momentum=momentum)
         self._wish(momentum=momentum)
+
+    def set_epochs(self, epochs: int) -> None:
+        """Change the number of epochs, which becomes no less than have begun; RefusalError if it is out of range."""
+        TrainSettings(epochs=epochs)
+        self._wish(epochs=epochs)
 
     def save(self) -> None:
         """Let the training save a checkpoint now."""

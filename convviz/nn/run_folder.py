@@ -1,4 +1,4 @@
-"""The folder of a training run: settings.json, metrics.csv, last.pt and best.pt.
+"""The folder of a training run: settings.json, metrics.csv, last.pt and best.pt, and a lock for who writes them.
 
 metrics.csv has one row a batch and, behind the last batch of an epoch, one row for the epoch; each leaves the other's
 columns empty. `step` and `epoch` count from 1, `seconds` from the start without pauses; accuracies are 0 to 1. lr and
@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 
 from convviz.core.refusal import RefusalError
 from convviz.nn.checkpoint import (
@@ -37,6 +38,7 @@ SETTINGS_FILE: Final = "settings.json"
 METRICS_FILE: Final = "metrics.csv"
 LAST_FILE: Final = "last.pt"
 BEST_FILE: Final = "best.pt"
+LOCK_FILE: Final = ".lock"
 
 FORMAT: Final = "convviz run"
 VERSION: Final = 1
@@ -69,7 +71,7 @@ class RunInfo:
     Attributes:
         model: the network's name: a key of `PRESETS`, or the name of a file.
         data: the pictures.
-        settings: how it is trained.
+        settings: how it is trained, and the number of epochs as it is now.
     """
 
     model: str
@@ -93,22 +95,26 @@ class Metrics:
 class RunFolder:
     """Reads and writes the folder of one run.
 
-    Whatever goes wrong with the folder is a `RefusalError` with a message for the user.
+    Only one process at a time may write it; anyone may read it. Whatever goes wrong with the folder is a `RefusalError`
+    with a message for the user.
     """
 
     def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
         self._info = info
         self._lines: list[str] = []
+        # One for all threads, and for all objects of this process that stand for this folder.
+        self._lock = FileLock(path / LOCK_FILE, thread_local=False, is_singleton=True)
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> RunFolder:
-        """Begin a run in a new folder, or in one that holds no run."""
+        """Begin a run in a new folder, or in one that holds no run, and claim it."""
         with _access(path):
-            if any((path / name).exists() for name in (SETTINGS_FILE, METRICS_FILE, LAST_FILE, BEST_FILE)):
-                raise RefusalError("{folder} holds a run already.", folder=path)
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path, info)
+            folder.claim()
+            if any((path / name).exists() for name in (SETTINGS_FILE, METRICS_FILE, LAST_FILE, BEST_FILE)):
+                raise RefusalError("{folder} holds a run already.", folder=path)
             folder._write_settings()
         return folder
 
@@ -131,6 +137,26 @@ class RunFolder:
                 "{file} in {folder} cannot be used: {reason}.", file=SETTINGS_FILE, folder=path, reason=reason
             ) from error
         return cls(path, info)
+
+    def claim(self) -> None:
+        """Keep other processes from writing, until `release` or the end of this process, be it killed.
+
+        Raises:
+            RefusalError: another process has claimed it.
+
+        """
+        with _access(self.path):
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout as error:
+                raise RefusalError(
+                    "The run in {folder} is open in another convviz. Close that one first; nothing was changed here.",
+                    folder=self.path,
+                ) from error
+
+    def release(self) -> None:
+        """Let other processes write again."""
+        self._lock.release(force=True)
 
     @property
     def info(self) -> RunInfo:
@@ -155,27 +181,23 @@ class RunFolder:
         return load_checkpoint(self.path / name)
 
     def save(self, checkpoint: Checkpoint, name: str = LAST_FILE) -> None:
-        """Write a checkpoint; the metrics up to it are then on the drive too."""
+        """Write a checkpoint, and its settings if they are new; the metrics up to it are then on the drive too."""
         self.flush()
         with _access(self.path):
+            if checkpoint.settings != self._info.settings:
+                self._info = dataclasses.replace(self._info, settings=checkpoint.settings)
+                self._write_settings()
             save_checkpoint(self.path / name, checkpoint)
 
     # Metrics
 
-    def begin(self, checkpoint: Checkpoint, batches: BatchRows) -> None:
-        """Prepare to go on from a checkpoint: write its settings, and metrics.csv up to it and no further.
-
-        Args:
-            checkpoint: where to go on.
-            batches: what is known of the batches done.
-        """
-        self._info = dataclasses.replace(self._info, settings=checkpoint.settings)
-        lines = [(row[0], 0, _batch_line(row)) for row in batches.tolist()]
-        lines += [(result.step, 1, _epoch_line(result)) for result in checkpoint.progress.epochs]
+    def begin(self, metrics: Metrics) -> None:
+        """Prepare to go on: write metrics.csv up to there and no further."""
+        lines = [(row[0], 0, _batch_line(row)) for row in metrics.batches.tolist()]
+        lines += [(result.step, 1, _epoch_line(result)) for result in metrics.epochs]
         text = _HEAD + "".join(line for _, _, line in sorted(lines))
         self._lines.clear()
         with _access(self.path):
-            self._write_settings()
             write_atomically(self.path / METRICS_FILE, lambda file: file.write(text.encode()))
 
     def add_batch(self, row: tuple[float, ...]) -> None:

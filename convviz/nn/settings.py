@@ -16,17 +16,18 @@ DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 
 CHOICES: Final = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "device": DEVICES}
 """What the settings that are words may be."""
-_RANGES: Final[dict[str, tuple[float, float]]] = {
+RANGES: Final[dict[str, tuple[float, float]]] = {
     "lr": (1e-9, 1000),
     "momentum": (0, 0.9999),
     "weight_decay": (0, 10),
     "label_smoothing": (0, 0.99),
     "batch_size": (1, 65536),
     "epochs": (1, 10_000),
-    "seed": (0, 2**32 - 1),
+    "seed": (0, 2**31 - 1),
     "crop": (0, 1024),
     "cutout": (0, 1024),
 }
+"""The least and the most that the settings that are numbers may be."""
 
 _RISING: Final = 0.25
 """The share of a one-cycle run in which the rate rises."""
@@ -116,7 +117,7 @@ def _checked(name: str, value: object, kind: type) -> object:
         if isinstance(value, bool):
             return value
         raise RefusalError("{name} is {value}; it must be true or false.", name=name, value=_shown(value))
-    least, most = _RANGES[name]
+    least, most = RANGES[name]
     if isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most:
         number = kind(value)
         if number == value:

@@ -52,6 +52,16 @@ Steps: TypeAlias = Generator[DataProgress, None, _Result]
 """Work that yields how far it is and returns a result."""
 
 
+def result_of(steps: Steps[_Result]) -> _Result:
+    """Do the work to its end and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """Pictures about to be made.

@@ -23,6 +23,7 @@ from convviz.core.control import StopToken
 from convviz.core.dense import Linear
 from convviz.core.elementwise import BatchNorm2d
 from convviz.core.layers import Conv2d, Drawn, times
+from convviz.core.numbers import format_number
 from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
 from convviz.core.stack_file import MOST_LAYERS, from_json, to_json
@@ -32,8 +33,9 @@ from convviz.nn.checkpoint import Change, Checkpoint, DataInfo, EpochResult, Pro
 from convviz.nn.control import TrainControl
 from convviz.nn.data import Dataset
 from convviz.nn.evaluation import Evaluation, evaluate
-from convviz.nn.run_folder import BATCH, BEST_FILE, BatchRows, RunFolder
+from convviz.nn.run_folder import BATCH, BEST_FILE, BatchRows, Metrics, RunFolder
 from convviz.nn.settings import TrainSettings, scheduled
+from convviz.nn.source import Labels, Pixels
 from convviz.nn.threads import use_threads
 
 Phase = Literal["training", "evaluating", "paused", "stopped", "finished"]
@@ -64,12 +66,13 @@ class DivergedError(RefusalError):
 
     def __init__(self, step: int, loss: float, lr: float, grad_norm: float, good_step: int) -> None:
         super().__init__(
-            "The loss became {loss} at step {step}, at a learning rate of {lr} and a gradient norm of {grad_norm}.",
+            "At step {step}, at a learning rate of {lr}, the loss was {loss} and the norm of its gradient {grad_norm}: "
+            "the numbers ran away.",
             "The weights of step {good_step} are kept: go on from there with a smaller rate.",
-            loss=f"{loss:.4g}",
             step=step,
-            lr=f"{lr:.4g}",
-            grad_norm=f"{grad_norm:.4g}",
+            lr=format_number(lr),
+            loss=format_number(loss),
+            grad_norm=format_number(grad_norm),
             good_step=good_step,
         )
         self.step = step
@@ -125,6 +128,11 @@ def bfloat16_pays(device: torch.device) -> bool:
     return False
 
 
+def warm_up() -> None:
+    """Let torch import what its first optimizer needs: 900 modules, which take a second."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+
+
 class Curve:
     """Rows of `BATCH`, one a batch. What `rows` gave is never written to again."""
 
@@ -152,7 +160,7 @@ class Trainer:
 
     Attributes:
         module: the network; whoever looks at it between two batches must leave it as it is.
-        settings: with which it was begun.
+        settings: with which it was begun, and the number of epochs as it is now.
         dataset: the pictures.
         progress: how far it is.
         device: where it computes.
@@ -209,6 +217,11 @@ class Trainer:
         return self.settings.epochs * self.batches_per_epoch
 
     @property
+    def epochs_begun(self) -> int:
+        """Epochs of which at least one batch is done."""
+        return math.ceil(self.progress.step / self.batches_per_epoch)
+
+    @property
     def finished(self) -> bool:
         """Whether all batches are done; the last epoch may still be `unevaluated`."""
         return self.progress.step >= self.num_steps
@@ -236,6 +249,11 @@ class Trainer:
         return self._curve.rows
 
     @property
+    def settings_now(self) -> TrainSettings:
+        """The settings with all that was changed since the training began."""
+        return dataclasses.replace(self.settings, lr=self.progress.lr, momentum=self.progress.momentum)
+
+    @property
     def data_info(self) -> DataInfo:
         """Which data set it is."""
         data = self.dataset
@@ -244,17 +262,36 @@ class Trainer:
     # Doing
 
     def set_lr(self, lr: float) -> None:
-        """Change the learning rate, with a schedule its highest value, from the next batch on."""
-        self._change(Change(self.progress.step, "lr", lr))
+        """Change the learning rate, with a schedule its highest value, from the next batch on. Raises RefusalError."""
+        self._change("lr", lr)
 
     def set_momentum(self, momentum: float) -> None:
-        """Change the momentum from the next batch on."""
-        self._change(Change(self.progress.step, "momentum", momentum))
+        """Change the momentum from the next batch on. Raises RefusalError."""
+        self._change("momentum", momentum)
 
-    def _change(self, change: Change) -> None:
-        if change.value != getattr(self.progress, change.name):
-            changed: dict[str, Any] = {change.name: change.value, "changes": (*self.progress.changes, change)}
-            self.progress = dataclasses.replace(self.progress, **changed)
+    def set_epochs(self, epochs: int) -> None:
+        """Change the number of epochs, and with it the course of the rate from the next batch on.
+
+        Raises:
+            RefusalError: more have begun, or it is out of range.
+
+        """
+        if epochs < self.epochs_begun:
+            raise RefusalError(
+                "epochs is {epochs}; {begun} have begun already, and no fewer are accepted.",
+                epochs=epochs,
+                begun=self.epochs_begun,
+            )
+        self._change("epochs", epochs)
+
+    def _change(self, name: str, value: float) -> None:
+        before = self.settings_now
+        changed: dict[str, Any] = {name: value}
+        now = dataclasses.replace(before, **changed)
+        if now != before:
+            changes = (*self.progress.changes, Change(self.progress.step, name, value))
+            self.progress = dataclasses.replace(self.progress, lr=now.lr, momentum=now.momentum, changes=changes)
+            self.settings = dataclasses.replace(self.settings, epochs=now.epochs)
 
     def step(self) -> tuple[float, ...]:
         """Do one batch and return its row of `BATCH`.
@@ -315,7 +352,8 @@ class Trainer:
         if evaluation is None:
             return None
         if not math.isfinite(evaluation.loss):
-            raise self._diverged(evaluation.loss, self.lr, math.nan)
+            norms = self.curve["grad_norm"]
+            raise self._diverged(evaluation.loss, self.lr, float(norms[-1]) if len(norms) else math.nan)
         progress = self.progress
         seconds = progress.seconds + time.perf_counter() - started
         result = EpochResult(
@@ -329,6 +367,15 @@ class Trainer:
         )
         self.progress = dataclasses.replace(progress, seconds=seconds, epochs=(*progress.epochs, result))
         return evaluation
+
+    def pictures(self) -> tuple[Pixels, Labels]:
+        """Return the pictures of the newest batch, or of the first, as the network sees them, and their labels.
+
+        They have the shapes (B, C, H, W) and (B,).
+        """
+        x, labels = self._batches.batch(*divmod(max(0, self.progress.step - 1), self.batches_per_epoch))
+        pixels = x.add(1).mul(127.5).round().byte().contiguous()
+        return pixels.cpu().numpy(), labels.cpu().numpy()
 
     def _set_rates(self, lr: float, momentum: float) -> None:
         for group in self._optimizer.param_groups:
@@ -359,8 +406,6 @@ class Trainer:
     def _diverged(self, loss: float, lr: float, grad_norm: float) -> DivergedError:
         """Go back to the last good state, and return what to raise."""
         step = self.progress.step + 1
-        if not math.isfinite(grad_norm) and len(self.curve):
-            grad_norm = float(self.curve["grad_norm"][-1])
         self.restore(self._good)
         return DivergedError(step, loss, lr, grad_norm, self.progress.step)
 
@@ -391,6 +436,7 @@ class Trainer:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": memory, "param_groups": groups})
         self.progress = checkpoint.progress
+        self.settings = dataclasses.replace(self.settings, epochs=checkpoint.settings.epochs)
         rows = self.curve if curve is None else curve
         self._curve = Curve(rows[rows["step"] <= checkpoint.progress.step])
         self._lowest_loss = math.inf
@@ -443,8 +489,14 @@ def _check_fit(stack: Stack, dataset: Dataset, settings: TrainSettings) -> None:
             classes=len(dataset.classes),
         )
     side = min(dataset.shape[1:])
-    if settings.cutout > side:
-        raise RefusalError("cutout is {cutout}; the pictures are only {side} wide.", cutout=settings.cutout, side=side)
+    for name in ("crop", "cutout"):
+        if getattr(settings, name) > side:
+            raise RefusalError(
+                "{name} is {value}; the pictures are only {side} wide.",
+                name=name,
+                value=getattr(settings, name),
+                side=side,
+            )
     cells = [
         math.prod(shape[1:])
         for layer, shape in zip(stack.layers, stack.shapes[:-1], strict=True)
@@ -470,24 +522,27 @@ def enough_memory(settings: TrainSettings) -> Iterator[None]:
         ) from error
 
 
-def resume(folder: RunFolder, dataset: Dataset, settings: TrainSettings | None = None) -> Trainer:
+def resume(folder: RunFolder, dataset: Dataset, device: str | None = None) -> Trainer:
     """Return a trainer that goes on where the run in a folder was saved last.
 
     Args:
-        folder: the run.
+        folder: the run, which is claimed.
         dataset: the pictures that it was begun with.
-        settings: others than those of the run, for more epochs or another device.
+        device: another than that of the run.
 
     Raises:
-        RefusalError: these are other pictures, the run cannot be read, or the memory does not suffice.
+        RefusalError: these are other pictures, the run cannot be read or is another process's, or the memory does not
+            suffice.
 
     """
+    folder.claim()
     checkpoint = folder.load()
     if dataset.fingerprint != checkpoint.data.fingerprint:
         raise RefusalError(
             "The pictures of {data} are not those that this run was begun with.", data=checkpoint.data.name
         )
-    trainer = Trainer(from_json(checkpoint.stack), dataset, settings or checkpoint.settings)
+    settings = dataclasses.replace(checkpoint.settings, device=device or checkpoint.settings.device)
+    trainer = Trainer(from_json(checkpoint.stack), dataset, settings)
     trainer.restore(checkpoint, folder.metrics().batches)
     return trainer
 
@@ -578,7 +633,7 @@ class _Run:
         trainer = self._trainer
         use_threads(trainer.work)
         if self._folder is not None:
-            self._folder.begin(trainer.checkpoint(), trainer.curve)
+            self._folder.begin(Metrics(trainer.curve, trainer.progress.epochs))
         self._save()
         try:
             while True:
@@ -587,9 +642,9 @@ class _Run:
                     if not self._evaluate():
                         break
                     yield self._snapshot("training")
+                self._grant_wishes()
                 if trainer.finished or self._token.stop_requested:
                     break
-                self._grant_wishes()
                 if self._control.may_go_on(PAUSED_SECONDS):
                     self._do_batch()
                     yield self._snapshot("training")
@@ -638,6 +693,8 @@ class _Run:
             self._trainer.set_lr(wishes.lr)
         if wishes.momentum is not None:
             self._trainer.set_momentum(wishes.momentum)
+        if wishes.epochs is not None:
+            self._trainer.set_epochs(max(wishes.epochs, self._trainer.epochs_begun))
         if wishes.save:
             self._save()
 

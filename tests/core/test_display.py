@@ -11,9 +11,12 @@ from convviz.core.display import (
     WHITE_TEXT,
     ZERO,
     as_maps,
+    as_pictures,
     contrast,
     diverging_lut,
     is_signed,
+    kernel_names,
+    laid_out,
     levels,
     rgb_image,
     signed_levels,
@@ -157,3 +160,22 @@ def test_maps_stay_and_vectors_become_one_map() -> None:
     maps = np.arange(12.0).reshape(3, 2, 2)
     assert as_maps(maps) is maps
     assert as_maps(np.arange(1.0, 8)).tolist() == [[[1, 2, 3, 4], [5, 6, 7, 0]]]
+
+
+def test_colours_of_kernels_have_zero_in_the_middle() -> None:
+    weight = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, np.nan]).reshape(1, 1, 1, 6)
+    assert as_pictures(weight, 1.0).ravel().tolist() == [0, 0, 128, 255, 255, 128]
+
+
+def test_single_numbers_become_one_wrapped_map() -> None:
+    shown, count = laid_out(np.arange(10.0).reshape(10, 1, 1))
+    assert (shown.shape[0], count) == (1, 10)
+    assert shown.ravel()[:10].tolist() == list(range(10))
+    square = np.zeros((4, 3, 3))
+    assert laid_out(square) == (square, None)
+
+
+def test_kernels_are_named_by_their_number_and_their_channel() -> None:
+    assert kernel_names(range(2), 3) == ("0 R", "0 G", "0 B", "1 R", "1 G", "1 B")
+    assert kernel_names((4, 1), 2) == ("4, 0", "4, 1", "1, 0", "1, 1")
+    assert kernel_names(range(3), 1) == ("0", "1", "2")

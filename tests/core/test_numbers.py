@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convviz.core.numbers import LARGEST, NumberError, format_number, format_table, parse_number, parse_table
+from convviz.core.numbers import (
+    LARGEST,
+    NumberError,
+    format_number,
+    format_table,
+    grouped,
+    parse_number,
+    parse_table,
+)
 
 numbers = st.floats(-LARGEST, LARGEST)
 
@@ -45,6 +53,13 @@ def test_format_number(value: float, text: str) -> None:
 def test_format_number_with_other_digits() -> None:
     assert [format_number(math.pi, digits) for digits in (2, 3, 6)] == ["3.1", "3.14", "3.14159"]
     assert [format_number(-1 / 3, digits) for digits in (2, 3, 6)] == ["−0.3", "−0.33", "−0.33333"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (999, "999"), (1000, "1\u202f000"), (138357544, "138\u202f357\u202f544")]
+)
+def test_thousands_stand_apart(number: int, text: str) -> None:
+    assert grouped(number) == text
 
 
 @settings(max_examples=200)

@@ -1,6 +1,7 @@
 import base64
 import json
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from convviz.core.elementwise import BatchNorm2d, Dropout
 from convviz.core.layers import Conv2d, Drawn, MaxPool2d
 from convviz.core.presets import PRESETS
 from convviz.core.stack import Stack
-from convviz.core.stack_file import StackFileError, from_json, to_json
+from convviz.core.stack_file import MOST_BYTES, StackFileError, from_json, load, to_json
 from tests.core.stack_cases import stacks
 
 RNG = np.random.default_rng(0)
@@ -198,3 +199,28 @@ def test_weights_are_little_endian() -> None:
     (layer,) = from_json(one_layer(**CONV, weight={"float32": code})).layers
     assert isinstance(layer, Conv2d)
     assert layer.weight.item() == 1
+
+
+def test_a_file_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "ä stack.convviz"
+    path.write_text(to_json(PRESETS["lenet5"]()), encoding="utf-8")
+    assert load(path) == PRESETS["lenet5"]()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.convviz", "“missing.convviz” is not a file."),
+        ("folder.convviz", "“folder.convviz” is not a file."),
+        ("binary.convviz", "This is not a stack file: it is not text."),
+        ("large.convviz", "This is not a stack file: it is too large for one."),
+    ],
+)
+def test_what_is_no_stack_file_is_said(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder.convviz").mkdir()
+    (tmp_path / "binary.convviz").write_bytes(b"\xff\xfe\x00")
+    with (tmp_path / "large.convviz").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(StackFileError) as raised:
+        load(tmp_path / name)
+    assert str(raised.value) == f"{message} Nothing was changed."

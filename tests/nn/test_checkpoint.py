@@ -160,17 +160,17 @@ def refusal(path: Path) -> str:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "none.pt")
+    assert "There is no file" in refusal(tmp_path / "none.pt")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert "is not a file" in refusal(tmp_path)
+    assert "is a folder" in refusal(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
-    assert "is not a file" in refusal(tmp_path / "pipe.pt")
+    assert "is a pipe" in refusal(tmp_path / "pipe.pt")
 
 
 @given(strategies.data())
@@ -178,8 +178,8 @@ def test_a_file_cut_off_is_refused(
     tmp_path_factory: pytest.TempPathFactory, saved: bytes, data: strategies.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / "a.pt"
-    path.write_bytes(saved[: data.draw(strategies.integers(0, len(saved) - 1))])
-    assert "is damaged" in refusal(path)
+    path.write_bytes(saved[: data.draw(strategies.integers(4, len(saved) - 1))])
+    assert "is cut short" in refusal(path)
 
 
 @given(strategies.data())
@@ -206,7 +206,7 @@ def test_a_packed_archive_is_refused(tmp_path: Path, saved: bytes) -> None:
     ):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
-    assert "is damaged" in refusal(tmp_path / "b.pt")
+    assert "holds compressed parts" in refusal(tmp_path / "b.pt")
 
 
 class Evil:
@@ -217,9 +217,9 @@ class Evil:
 def test_code_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"format": "convviz checkpoint", "evil": Evil()}, "a.pt")
-    assert "is damaged" in refusal(tmp_path / "a.pt")
+    assert "would run code" in refusal(tmp_path / "a.pt")
     (tmp_path / "b.pt").write_bytes(pickle.dumps(Evil()))
-    assert "is damaged" in refusal(tmp_path / "b.pt")
+    assert "would run code" in refusal(tmp_path / "b.pt")
     assert not (tmp_path / "evil").exists()
 
 

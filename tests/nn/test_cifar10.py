@@ -12,7 +12,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
+from torchvision.datasets import CIFAR10
 
 from convviz.core.control import StopToken
 from convviz.core.refusal import RefusalError

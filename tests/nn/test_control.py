@@ -10,9 +10,10 @@ def test_wishes_are_taken_once_and_the_newest_counts() -> None:
     control = TrainControl()
     control.set_lr(0.1)
     control.set_momentum(0.0)
+    control.set_epochs(7)
     control.save()
     control.set_lr(0.2)
-    assert control.take() == Wishes(lr=0.2, momentum=0.0, save=True)
+    assert control.take() == Wishes(lr=0.2, momentum=0.0, epochs=7, save=True)
     assert control.take() == Wishes()
 
 
@@ -22,6 +23,8 @@ def test_a_value_out_of_range_is_refused_where_it_is_asked_for() -> None:
         control.set_lr(-1)
     with pytest.raises(RefusalError, match="momentum is"):
         control.set_momentum(1.5)
+    with pytest.raises(RefusalError, match="epochs is"):
+        control.set_epochs(0)
     assert control.take() == Wishes()
 
 

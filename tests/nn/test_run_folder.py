@@ -1,15 +1,26 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from convviz.core.refusal import RefusalError
-from convviz.nn.run_folder import BATCH, BEST_FILE, LAST_FILE, METRICS_FILE, SETTINGS_FILE, RunFolder
-from convviz.nn.train import Trainer
+from convviz.nn.run_folder import (
+    BATCH,
+    BEST_FILE,
+    LAST_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    SETTINGS_FILE,
+    Metrics,
+    RunFolder,
+)
+from convviz.nn.train import Trainer, resume
 from tests.nn.train_cases import SETTINGS, info_of, tiny_dataset, tiny_stack, trained
 
 
@@ -26,10 +37,14 @@ def run(trainer: Trainer, tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_a_run_has_four_files(run: RunFolder) -> None:
-    assert sorted(path.name for path in run.path.iterdir()) == sorted(
-        [BEST_FILE, LAST_FILE, METRICS_FILE, SETTINGS_FILE]
-    )
+def test_a_run_has_four_files_and_a_lock(run: RunFolder) -> None:
+    assert {path.name for path in run.path.iterdir()} == {
+        BEST_FILE,
+        LAST_FILE,
+        METRICS_FILE,
+        SETTINGS_FILE,
+        LOCK_FILE,
+    }
 
 
 def test_the_settings_come_back(run: RunFolder) -> None:
@@ -78,19 +93,17 @@ def test_without_metrics_there_is_nothing_to_tell(run: RunFolder) -> None:
 
 def test_to_begin_again_cuts_off_what_came_later(run: RunFolder, trainer: Trainer) -> None:
     whole = (run.path / METRICS_FILE).read_text()
-    progress = dataclasses.replace(trainer.progress, step=12, epochs=trainer.progress.epochs[:1])
-    checkpoint = dataclasses.replace(trainer.checkpoint(), progress=progress)
-    run.begin(checkpoint, trainer.curve[:12])
+    run.begin(Metrics(trainer.curve[:12], trainer.progress.epochs[:1]))
     text = (run.path / METRICS_FILE).read_text()
     assert whole.startswith(text)
     assert text.splitlines()[-1].startswith("12,2,")
     assert len(run.metrics().epochs) == 1  # that of step 12 is not evaluated yet
 
 
-def test_to_begin_keeps_the_new_settings(run: RunFolder, trainer: Trainer) -> None:
-    settings = dataclasses.replace(SETTINGS, epochs=9)
-    run.begin(dataclasses.replace(trainer.checkpoint(), settings=settings), trainer.curve)
-    assert RunFolder.open(run.path).info.settings == settings
+def test_new_settings_are_saved_with_a_checkpoint(run: RunFolder, trainer: Trainer) -> None:
+    trainer.set_epochs(9)
+    run.save(trainer.checkpoint())
+    assert RunFolder.open(run.path).info.settings == dataclasses.replace(SETTINGS, epochs=9)
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_accuracy(run: RunFolder, trainer: Trainer) -> None:
@@ -152,5 +165,78 @@ def test_a_folder_that_is_gone_is_named(run: RunFolder, trainer: Trainer) -> Non
     shutil.rmtree(run.path)
     run.add_batch(tuple(range(7)))
     for access in (run.flush, run.load, lambda: run.save(trainer.checkpoint())):
-        with pytest.raises(RefusalError, match="No such file"):
+        with pytest.raises(RefusalError, match=r"No such file|There is no file"):
             access()
+
+
+# One process at a time
+
+CLAIM = """
+import sys
+from pathlib import Path
+from convviz.core.refusal import RefusalError
+from convviz.nn.run_folder import RunFolder
+folder = RunFolder.open(Path(sys.argv[1]))
+try:
+    folder.claim()
+except RefusalError as error:
+    print(error)
+else:
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+
+
+def claimed_elsewhere(run: RunFolder) -> tuple[subprocess.Popen[str], str]:
+    """Another process that claims the run and keeps it until its stdin ends, and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+@pytest.fixture
+def other(run: RunFolder) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has claimed the run."""
+    run.release()
+    process, said = claimed_elsewhere(run)
+    with process:
+        assert said == "claimed"
+        yield process
+        process.kill()
+
+
+def test_a_run_that_is_open_elsewhere_is_read_but_not_written(
+    other: subprocess.Popen[str], run: RunFolder, trainer: Trainer
+) -> None:
+    before = {path: path.read_bytes() for path in run.path.iterdir()}
+    for write in (
+        lambda: resume(RunFolder.open(run.path), trainer.dataset),
+        lambda: RunFolder.create(run.path, run.info),
+        run.claim,
+    ):
+        with pytest.raises(RefusalError, match=r"open in another convviz\. Close that one first; nothing was changed"):
+            write()
+    found = RunFolder.open(run.path)
+    assert found.load().progress == trainer.progress
+    assert len(found.metrics().batches) == 18
+    assert {path: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_killed_process_no_longer_has_its_run(other: subprocess.Popen[str], run: RunFolder) -> None:
+    other.kill()
+    other.wait()
+    run.claim()
+
+
+def test_a_run_is_claimed_from_its_beginning_until_it_is_released(run: RunFolder) -> None:
+    RunFolder.open(run.path).claim()  # the same process may do so again
+    process, said = claimed_elsewhere(run)
+    with process:
+        assert "is open in another convviz" in said
+    run.release()
+    process, said = claimed_elsewhere(run)
+    with process:
+        assert said == "claimed"
+        process.kill()

@@ -1,0 +1,191 @@
+"""Files of tensors from anyone: opened without running anything in them, and shown as they are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import safetensors
+import torch
+from numpy.typing import NDArray
+
+from convviz.core.control import StopToken
+from convviz.core.plain_text import visible
+from convviz.core.refusal import RefusalError
+from convviz.nn.file_format import RESAVE, TOO_MUCH, Format, TooLargeError, examine, opened
+from convviz.nn.source import DataProgress, Steps, go_on
+from convviz.nn.weights import Found, Kind, TooManyPartsError, find_weights
+
+READING: Final = "Reading the tensors"
+MOST_BYTES: Final = 4_000_000_000
+"""So much memory a file may take, and so much the numbers of one of its tensors, unless the user allows more."""
+
+_AS_THEY_ARE: Final = frozenset(
+    {
+        *(torch.bool, torch.float32, torch.float64, torch.complex64, torch.complex128),
+        *(torch.int8, torch.int16, torch.int32, torch.int64),
+        *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    }
+)
+"""What numpy has a type for; of float16 few of its functions are fast."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor in a file.
+
+    Attributes:
+        name: the keys that lead to it, joined by dots; plain text of any length, as it is in the file.
+        short: what its network calls it: without the nesting and prefixes such as "module.".
+        shape: () for a single number.
+        dtype: as torch names it: "float32", "bfloat16", "qint8".
+        kind: whether it is a network's weight, its buffer, an optimizer's memory or anything else.
+        num_bytes: of its numbers in this dtype, shared or not.
+    """
+
+    name: str
+    short: str
+    shape: tuple[int, ...]
+    dtype: str
+    kind: Kind
+    num_bytes: int
+
+    @property
+    def count(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+class TensorFile:
+    """A file that was opened: its tensors, and what else is in it.
+
+    Attributes:
+        path: where it lies.
+        num_bytes: its size.
+        format: what it is.
+        infos: its tensors, in its order.
+        document: all that was in it, as it was loaded.
+    """
+
+    def __init__(
+        self, path: Path, num_bytes: int, format: Format, tensors: Sequence[Found], document: object, most_bytes: int
+    ) -> None:
+        self.path = path
+        self.num_bytes = num_bytes
+        self.format = format
+        self.infos = tuple(_info(found) for found in tensors)
+        self.document = document
+        self._tensors = tensors
+        self._most_bytes = most_bytes
+
+    def values(self, index: int) -> NDArray[Any]:
+        """Return the numbers of the tensor `infos[index]`, in its shape; they are the file's own, not to be written to.
+
+        float16, bfloat16 and float8 become float32. Quantised numbers are multiplied out, sparse ones filled in with
+        zeros.
+
+        Raises:
+            RefusalError: they cannot be read; `TooLargeError` if they take more memory than is allowed.
+
+        """
+        name, tensor = self.infos[index].name, self._tensors[index].tensor
+        dtype = _numpy_dtype(tensor)
+        num_bytes = tensor.numel() * dtype.itemsize
+        if num_bytes > self._most_bytes:
+            raise TooLargeError(name, num_bytes, self._most_bytes)
+        try:
+            if tensor.is_quantized:
+                tensor = tensor.dequantize()
+            elif tensor.layout != torch.strided:
+                tensor = tensor.to_dense()
+            array: NDArray[Any] = tensor.to(dtype).resolve_conj().resolve_neg().numpy()
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise RefusalError(
+                "The numbers of {name} cannot be read: numpy has no form for {dtype}.",
+                name=visible(name),
+                dtype=self.infos[index].dtype,
+            ) from error
+        return array
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return *the* network's weights and buffers by short name, as they are: quantised or sparse, not copied."""
+        return {found.short: found.tensor for found in self._tensors if found.of_network}
+
+
+def _numpy_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """Return the type that a tensor's numbers get on the way to numpy."""
+    if tensor.dtype in _AS_THEY_ARE:
+        return tensor.dtype
+    return torch.complex64 if tensor.is_complex() else torch.float32
+
+
+def open_tensor_file(path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None) -> Steps[TensorFile]:
+    """Open a file of tensors, whoever made it.
+
+    Args:
+        path: of a file as `torch.save` writes it, zipped or not, or of a safetensors file; its name plays no part.
+        most_bytes: so much memory it may take.
+        token: asks to stop.
+
+    Raises:
+        RefusalError: what it is instead, and what can be done; `TooLargeError` if only `most_bytes` is too low.
+        StoppedError: `token` asked for it.
+
+    """
+    token = token or StopToken()
+    format, document = yield from load(path, most_bytes, token)
+    try:
+        tensors = find_weights(document)
+    except TooManyPartsError as error:
+        raise RefusalError(TOO_MUCH, RESAVE, file=visible(path.name)) from error
+    if not tensors:
+        raise RefusalError("{file} holds no tensors.", RESAVE, file=visible(path.name))
+    go_on(token)
+    return TensorFile(path, path.stat().st_size, format, tensors, document, most_bytes)
+
+
+def load(path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None) -> Steps[tuple[Format, object]]:
+    """Return what a file is, and what it holds: tensors and plain data only, on the CPU.
+
+    Arguments and errors are those of `open_tensor_file`.
+    """
+    token = token or StopToken()
+    with opened(path) as file:
+        format = yield from examine(file, path, most_bytes, token)
+        go_on(token)
+        yield DataProgress(0, 0, READING)
+        try:
+            return format, _load_safetensors(path) if format == "safetensors" else _load_pickled(file)
+        except OSError:
+            raise
+        except MemoryError as error:
+            raise RefusalError("{file} does not fit in this computer's memory.", file=visible(path.name)) from error
+        except Exception as error:  # whatever is wrong; torch's own words advise what is not safe
+            raise RefusalError(
+                "{file} is damaged, or holds a kind of tensor that is not known here.", RESAVE, file=visible(path.name)
+            ) from error
+
+
+def _load_pickled(file: BinaryIO) -> object:
+    file.seek(0)
+    with warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
+        warnings.simplefilter("ignore")  # that checking takes time
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    # Not mapped to memory: a file that is written anew meanwhile would end the program.
+    with safetensors.safe_open(path, "pt", backend="pread") as file:
+        return {name: file.get_tensor(name) for name in file.offset_keys()}
+
+
+def _info(found: Found) -> TensorInfo:
+    tensor = found.tensor
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return TensorInfo(
+        found.name, found.short, tuple(tensor.shape), dtype, found.kind, tensor.numel() * tensor.element_size()
+    )

@@ -1,0 +1,39 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convviz.core.plain_text import MOST_LENGTH, visible
+
+HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+ISOLATES = "\u2068\u2069"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+        ("<b>bold</b>", "<b>bold</b>"),
+        ("two\nlines\0", "two‹U+000A›lines‹U+0000›"),
+        ("evil\u202egnp.weight", "evil‹U+202E›gnp.weight"),
+        ("卷积.weight", "卷积.weight"),
+        ("שלום.weight", "\u2068שלום.weight\u2069"),
+        ("\ud800", "‹U+D800›"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_shown_as_it_is_and_nothing_of_it_is_hidden(name: str, shown: str) -> None:
+    assert visible(name) == shown
+
+
+@given(st.text(st.characters(codec=None, categories=None), max_size=60))
+def test_nothing_invisible_is_left(name: str) -> None:
+    shown = visible(name)
+    assert not any(unicodedata.category(each) in HIDDEN for each in shown if each not in ISOLATES)
+    assert shown.count("\u2068") == shown.count("\u2069") == (shown[:1] == "\u2068")
+
+
+def test_a_long_name_ends_with_an_ellipsis() -> None:
+    assert visible("x" * MOST_LENGTH) == "x" * MOST_LENGTH
+    assert visible("x" * 10**6) == "x" * (MOST_LENGTH - 1) + "…"
