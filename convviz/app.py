@@ -1,16 +1,21 @@
 """The command line, and what it starts. Qt is imported late: ``--version`` and ``--help`` answer without it."""
 
+from __future__ import annotations
+
 import argparse
 import gc
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from convviz import __version__
 from convviz.startup import StartError, require_display, require_qt
+
+if TYPE_CHECKING:
+    from convviz.ui.main_window import MainWindow
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -33,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _tour(_tour_parser().parse_args(arguments[1:]))
         if arguments[:1] == ["train"]:
             return _train(arguments[1:])
-        return _open_window(_window_parser().parse_args(arguments))
+        if arguments[:1] == ["inspect"]:
+            return _inspect(arguments[1:])
+        return _open_file(_window_parser().parse_args(arguments).file)
     except StartError as error:
         print("convviz:", " ".join(str(error).split()), file=sys.stderr)
         return USAGE_ERROR
@@ -50,8 +57,8 @@ def _window_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="convviz",
         description="See convolution: step a kernel across a grid with every number live.",
-        epilog='"convviz tour --out DIR" writes a picture of every page, "convviz train --out RUN" trains a network; '
-        "both answer to --help.",
+        epilog='"convviz inspect FILE" opens weights, "convviz train --out RUN" trains a network, '
+        '"convviz tour --out DIR" writes a picture of every page; all answer to --help.',
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -86,6 +93,25 @@ def _train(arguments: Sequence[str]) -> int:
     return run(parser.parse_args(arguments))
 
 
+def _inspect(arguments: Sequence[str]) -> int:
+    from convviz.inspect_command import add_arguments, check, print_tensors
+
+    parser = _Parser(
+        prog="convviz inspect", description="Open weights and see what their filters see.", allow_abbrev=False
+    )
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    check(options)
+    if options.list:
+        return print_tensors(options)
+
+    def open_first(window: MainWindow) -> None:
+        window.show_page(window.inspect)
+        window.inspect.open(options.file)
+
+    return _open_window(open_first)
+
+
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{3,4})x(\d{3,4})", text, re.ASCII)
     if match is None:
@@ -118,9 +144,16 @@ def _tour(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open_window(options: argparse.Namespace) -> int:
-    if options.file is not None and not _is_file(options.file):
-        raise StartError(f"there is no file {str(options.file)!r}; see convviz --help")
+def _open_file(path: Path | None) -> int:
+    if path is None:
+        return _open_window(lambda window: None)
+    if not _is_file(path):
+        raise StartError(f"there is no file {str(path)!r}; see convviz --help")
+    return _open_window(lambda window: window.open_file(path))
+
+
+def _open_window(open_first: Callable[[MainWindow], None]) -> int:
+    """Open the window, have something opened in it, and return the exit code once it is closed."""
     require_qt()
     require_display()
     from PySide6.QtWidgets import QApplication
@@ -137,13 +170,12 @@ def _open_window(options: argparse.Namespace) -> int:
     application.setDesktopFileName("convviz")
     reporter = ErrorReporter()
     reporter.install()
-    TerminalSignals(application)
     try:
         settings = Settings()
         theme.apply(application, settings.theme, settings.scale)
         window = MainWindow(settings)
-        if options.file is not None:
-            window.open_file(options.file)
+        TerminalSignals(application, window.close_at_once)
+        open_first(window)
         window.show()
         gc.freeze()  # what the start made stays; looking through it again would halt the window for some 30 ms
         return application.exec()
@@ -152,3 +184,4 @@ def _open_window(options: argparse.Namespace) -> int:
         return 1
     finally:
         reporter.uninstall()
+        gc.freeze()  # the process ends: to look through torch's modules once more would take seconds

@@ -30,7 +30,7 @@ def start(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start
             return qapp
 
     monkeypatch.setattr(PySide6.QtWidgets, "QApplication", TheApplication)
-    monkeypatch.setattr(convviz.ui.terminal, "TerminalSignals", lambda _: None)  # would outlive the test
+    monkeypatch.setattr(convviz.ui.terminal, "TerminalSignals", lambda *_: None)  # would outlive the test
     name = qapp.applicationName()
 
     def run(arguments: list[str], use: Callable[[MainWindow], None]) -> None:

@@ -272,11 +272,34 @@ TRAIN_ACTIONS = (
         icon="redo",
     ),
     _record(
+        "open_run",
+        QT_TRANSLATE_NOOP("Actions", "Open run…"),
+        QT_TRANSLATE_NOOP("Actions", "Go on with a run that was saved in a folder."),
+        "Ctrl+O",
+        icon="open",
+    ),
+    _record(
         "save_now",
         QT_TRANSLATE_NOOP("Actions", "Save now"),
         QT_TRANSLATE_NOOP("Actions", "Save weights and progress; this also happens by itself."),
         "Ctrl+S",
         icon="save",
+    ),
+)
+INSPECT_ACTIONS = (
+    _record(
+        "open_weights",
+        QT_TRANSLATE_NOOP("Actions", "Open…"),
+        QT_TRANSLATE_NOOP("Actions", "Open a file of weights."),
+        "Ctrl+O",
+        icon="open",
+    ),
+    _record(
+        "paste_picture",
+        QT_TRANSLATE_NOOP("Actions", "Paste"),
+        QT_TRANSLATE_NOOP("Actions", "Look at the picture on the clipboard."),
+        "Ctrl+V",
+        icon="paste",
     ),
 )
 WINDOW_ACTIONS = (
@@ -292,6 +315,13 @@ WINDOW_ACTIONS = (
         QT_TRANSLATE_NOOP("Actions", "Train"),
         QT_TRANSLATE_NOOP("Actions", "Watch a network learn."),
         "2",
+        checkable=True,
+    ),
+    _record(
+        "page_inspect",
+        QT_TRANSLATE_NOOP("Actions", "Inspect"),
+        QT_TRANSLATE_NOOP("Actions", "Look inside a file of weights."),
+        "3",
         checkable=True,
     ),
     _record(

@@ -17,7 +17,12 @@ from convviz.ui.top_bar import TopBar
 from convviz.ui.widgets.page_stack import PageStack
 
 if TYPE_CHECKING:
+    from convviz.nn.look import ForLab
+    from convviz.ui.inspect.page import InspectPage
+    from convviz.ui.inspect.session import LabUnit
     from convviz.ui.train.page import TrainPage
+
+    Page = LabPage | TrainPage | InspectPage
 
 SCALE_STEPS = (0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 FIRST_SIZE = QSize(1280, 800)
@@ -32,8 +37,9 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("convviz")
         self._actions = make_actions(WINDOW_ACTIONS, self)
         self.lab = LabPage(settings, self)
-        self._closes_once_stopped = False
+        self._asks, self._closes_once_stopped = True, False
         self._train: TrainPage | None = None
+        self._inspect: InspectPage | None = None
         self._pages = PageStack()
         self._pages.add(self.lab)
         self._bar = TopBar(self._actions | self.lab.actions_by_name, self)
@@ -56,20 +62,34 @@ class MainWindow(QMainWindow):
 
             self._train = TrainPage(self._settings, lambda: self.lab.model.state.stack, self)
             self._train.model.phase_changed.connect(self._close_once_stopped)
+            self._train.lab_wanted.connect(self._open_trained)
             self._pages.add(self._train)
         return self._train
 
     @property
-    def page(self) -> LabPage | TrainPage:
-        """The page that is shown."""
-        return self.lab if self._train is None or self._pages.currentWidget() is self.lab else self._train
+    def inspect(self) -> InspectPage:
+        """The Inspect page, made when first asked for."""
+        if self._inspect is None:
+            from convviz.ui.inspect.page import InspectPage
 
-    def show_page(self, page: LabPage | TrainPage) -> None:
+            self._inspect = InspectPage(self._settings, self)
+            self._inspect.lab_wanted.connect(self._show_in_lab)
+            self._pages.add(self._inspect)
+        return self._inspect
+
+    @property
+    def page(self) -> Page:
+        """The page that is shown."""
+        shown = self._pages.currentWidget()
+        return next((page for page in (self._train, self._inspect) if page is not None and page is shown), self.lab)
+
+    def show_page(self, page: Page) -> None:
         """Show a page, with its own tools in the bar."""
         self.lab.player.stop()
         self._pages.show_page(page)
         self._actions["page_lab"].setChecked(page is self.lab)
         self._actions["page_train"].setChecked(page is self._train)
+        self._actions["page_inspect"].setChecked(page is self._inspect)
         self._actions["controls"].setChecked(page.shows_controls)
         self._bar.show_lab_tools(page is self.lab)
         page.setFocus()
@@ -79,11 +99,22 @@ class MainWindow(QMainWindow):
         self.show_page(self.lab)
         self.lab.open_file(path)
 
+    def _open_trained(self, for_lab: ForLab) -> None:
+        """Step a layer of the network that is trained in the Lab."""
+        self.show_page(self.lab)
+        self.lab.open_unit(for_lab.stack, for_lab.input, for_lab.current, (0, 0, 0))
+
+    def _show_in_lab(self, unit: LabUnit) -> None:
+        """Step a unit of an inspected network in the Lab."""
+        self.show_page(self.lab)
+        self.lab.open_unit(unit.for_lab.stack, unit.for_lab.input, unit.for_lab.current, unit.unit)
+
     def _connect(self) -> None:
         act = self._actions
         act["page_lab"].setChecked(True)
         act["page_lab"].triggered.connect(lambda: self.show_page(self.lab))
         act["page_train"].triggered.connect(lambda: self.show_page(self.train))
+        act["page_inspect"].triggered.connect(lambda: self.show_page(self.inspect))
         act["controls"].setChecked(True)
         act["controls"].triggered.connect(self._show_controls)
         act["theme"].triggered.connect(self._switch_theme)
@@ -134,11 +165,18 @@ class MainWindow(QMainWindow):
 
     # ---- life
 
+    def close_at_once(self) -> None:
+        """Close without a question; a training that runs is stopped first, saved."""
+        self._asks = False
+        self.close()
+
     def _close_once_stopped(self) -> None:
         """Close if only a training was in the way; one that has failed shows why instead."""
         if self._closes_once_stopped and not self.train.model.is_running:
             self._closes_once_stopped = False
-            if self.train.model.phase != "failed":
+            if self.train.model.phase == "failed":
+                self._asks = True
+            else:
                 self.close()
 
     def _restore(self) -> None:
@@ -147,14 +185,21 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window and the pages. A training that runs is stopped first, if its user wants that."""
-        if self._train is not None:
-            if self._train.model.is_running:
-                self._closes_once_stopped = self._train.asks_to_stop()
-                if not self._closes_once_stopped or self._train.model.is_running:
-                    event.ignore()
-                    return
-            self._train.stop()
-            self._train.save()
+        train = self._train
+        if train is not None:
+            if self._asks and train.must_ask_to_close:
+                event.ignore()
+                train.ask_to_close(self.close_at_once)
+                return
+            if train.model.is_running:
+                event.ignore()
+                self._closes_once_stopped = True
+                train.model.stop()
+                return
+            train.stop()
+            train.save()
+        if self._inspect is not None:
+            self._inspect.stop()
         self.lab.stop()
         self.lab.save()
         self._settings.window_geometry = self.saveGeometry()

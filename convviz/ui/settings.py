@@ -1,11 +1,14 @@
 """What the program remembers from one start to the next, in a readable INI file."""
 
+import json
 from pathlib import Path
 from typing import get_args
 
 from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
 from convviz.ui.theme import MAX_SCALE, MIN_SCALE, Mode
+
+MOST_RECENT_FILES = 8
 
 
 class Settings:
@@ -87,6 +90,23 @@ class Settings:
     @train_state.setter
     def train_state(self, state: str) -> None:
         self._file.setValue("train/state", state)
+
+    @property
+    def recent_files(self) -> tuple[Path, ...]:
+        """The files of weights that were open last, the newest first; they may be gone."""
+        try:
+            paths = json.loads(self._text("inspect/recent_files"))
+        except ValueError:
+            return ()
+        if not isinstance(paths, list):
+            return ()
+        return tuple(Path(path) for path in paths[:MOST_RECENT_FILES] if isinstance(path, str))
+
+    def add_recent_file(self, path: Path) -> None:
+        """Remember that a file is open."""
+        path = path.absolute()
+        paths = [path, *(each for each in self.recent_files if each != path)][:MOST_RECENT_FILES]
+        self._file.setValue("inspect/recent_files", json.dumps([str(each) for each in paths]))
 
     @property
     def last_folder(self) -> Path:

@@ -14,7 +14,7 @@ from convviz.ui.widgets.bar import Bar
 from convviz.ui.widgets.buttons import FlatButton, Kind
 
 NAME_UNITS = 90
-BAR_UNITS, TOOL_UNITS = 37, 4.3
+BAR_UNITS, TOOL_UNITS = 42, 4.3
 """Width of the bar without its tools, and of a tool, in spacing units."""
 
 
@@ -39,7 +39,7 @@ class TopBar(Bar):
         self._row.addWidget(self._logo)
         self._row.addWidget(self._name)
         self._row.addWidget(FlatButton.for_action(actions["controls"], kind=Kind.PLAIN))
-        for page in ("page_lab", "page_train"):
+        for page in ("page_lab", "page_train", "page_inspect"):
             self._row.addWidget(FlatButton.for_action(actions[page], with_text=True, kind=Kind.PLAIN))
         self._row.addStretch(1)
         for button in (*self._tools, self._more):
@@ -48,7 +48,7 @@ class TopBar(Bar):
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size: pages and the menu."""
-        return QSize(round(40 * theme.unit()), super().minimumSizeHint().height())
+        return QSize(round(42 * theme.unit()), super().minimumSizeHint().height())
 
     def show_lab_tools(self, on: bool) -> None:
         """Show or leave out the tools that only the Lab has."""

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QThread
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -16,6 +17,14 @@ def light(qapp: QApplication) -> Iterator[QApplication]:
     theme.apply(qapp, "light", 1.0)
     yield qapp
     theme.apply(qapp, "light", 1.0)
+
+
+@pytest.fixture
+def threads(qapp: QApplication) -> Iterator[None]:
+    """Threads that were asked to stop have ended before the next test."""
+    yield
+    for thread in qapp.findChildren(QThread):
+        assert thread.wait(20_000)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from convviz.resources import resource
-from convviz.ui.actions import LAB_ACTIONS, WINDOW_ACTIONS, ActionRecord
+from convviz.ui.actions import INSPECT_ACTIONS, LAB_ACTIONS, TRAIN_ACTIONS, WINDOW_ACTIONS, ActionRecord
 from convviz.ui.main_window import MainWindow
 
 RECORDS = LAB_ACTIONS + WINDOW_ACTIONS
@@ -14,7 +14,7 @@ README = Path(__file__).parents[2] / "README.md"
 NAMES_IN_README = {"←": "Left", "→": "Right", "Page Up": "PgUp", "Page Down": "PgDown", "plus": "+", "minus": "-"}
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+@pytest.mark.parametrize("record", [*RECORDS, *TRAIN_ACTIONS, *INSPECT_ACTIONS], ids=lambda record: record.name)
 def test_every_action_says_what_it_does(record: ActionRecord) -> None:
     assert record.text
     assert record.tooltip.endswith(".")
@@ -23,9 +23,11 @@ def test_every_action_says_what_it_does(record: ActionRecord) -> None:
         assert "currentColor" in resource(f"icons/{record.icon}.svg").read_text(encoding="utf-8")
 
 
-def test_names_and_keys_are_unique() -> None:
-    names = [record.name for record in RECORDS]
-    keys = [QKeySequence(key).toString() for record in RECORDS for key in record.keys]
+@pytest.mark.parametrize("page", [LAB_ACTIONS, TRAIN_ACTIONS, INSPECT_ACTIONS], ids=["lab", "train", "inspect"])
+def test_names_and_keys_of_a_page_are_unique(page: tuple[ActionRecord, ...]) -> None:
+    records = page + WINDOW_ACTIONS
+    names = [record.name for record in records]
+    keys = [QKeySequence(key).toString() for record in records for key in record.keys]
     assert all(keys)
     assert len(set(names)) == len(names)
     assert len(set(keys)) == len(keys)

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QApplication, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from convviz.core.numbers import format_number
+from convviz.core.plotting import LARGEST, clock_spacing, clock_text
 from convviz.ui import theme
 from convviz.ui.widgets.curves import (
-    LARGEST,
     LOOKS,
     NARROW_LINE,
     Axis,
@@ -22,16 +22,7 @@ from convviz.ui.widgets.curves import (
     CurvePlot,
     Ink,
     Marker,
-    clock_spacing,
-    clock_text,
-    even_ticks,
-    log_ticks,
-    round_spacing,
-    thinned,
-    whole_spacing,
 )
-
-NUMBERS = st.floats(-1e6, 1e6)
 
 
 @pytest.fixture
@@ -125,22 +116,6 @@ def test_points_that_have_no_place_are_left_out(plot: CurvePlot, values: list[fl
     assert plot.reading == (f"step {k}, loss {format_number(value)}" if shown else "loss")
 
 
-@given(low=st.floats(-100, 99), span=st.floats(0.01, 100))
-def test_ticks_of_a_logarithmic_axis(low: float, span: float) -> None:
-    ticks = log_ticks(low, low + span)
-    assert 1 <= len(ticks) <= 10
-    assert ticks == sorted(set(ticks))
-    assert low - 1e-9 <= ticks[0]
-    assert ticks[-1] <= low + span + 1e-9
-
-
-def test_known_ticks() -> None:
-    assert log_ticks(-3.5, 1.2) == [-3, -2, -1, 0, 1]
-    assert log_ticks(-15, 1) == [-15, -12, -9, -6, -3, 0]
-    assert [round(10**tick, 6) for tick in log_ticks(-1, 0.4)] == [0.1, 0.2, 0.5, 1, 2]
-    assert [round(10**tick, 6) for tick in log_ticks(np.log10(2.1), np.log10(2.9))] == [2.2, 2.4, 2.6, 2.8]
-
-
 @pytest.mark.parametrize("num_points", [2, 300, 5000])
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_every_curve_has_its_colour_of_the_theme(plot: CurvePlot, num_points: int, mode: theme.Mode) -> None:
@@ -227,49 +202,6 @@ def test_the_arrow_keys_move_at_least_a_pixel(qtbot: QtBot, plot: CurvePlot) -> 
     assert 40_000 / 400 <= 40_000 - place <= 40_000 / 200
     qtbot.keyClick(plot, Qt.Key.Key_Right)
     assert plot.reading == "step 40000, loss 0"
-
-
-@given(
-    points=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=300),
-    columns=st.integers(1, 40),
-    ends=st.tuples(NUMBERS, st.floats(1e-3, 1e6)),
-)
-def test_a_thinned_curve_keeps_the_extremes_of_every_column(
-    points: list[tuple[float, float]], columns: int, ends: tuple[float, float]
-) -> None:
-    x, y = np.array(sorted(points)).T
-    low, high = ends[0], ends[0] + ends[1]
-    thin_x, thin_y = thinned(x, y, low, high, columns)
-    assert len(thin_x) == len(thin_y) <= 2 * (columns + 1) + 1
-    assert (np.diff(thin_x) >= 0).all()
-    assert (thin_x[-1], thin_y[-1]) == (x[-1], y[-1])
-    edges = np.linspace(low, high, columns, endpoint=False)
-    column, thin_column = np.searchsorted(edges, x, "right"), np.searchsorted(edges, thin_x, "right")
-    assert set(column) == set(thin_column)
-    for one in set(column):
-        assert y[column == one].min() == thin_y[thin_column == one].min()
-        assert y[column == one].max() == thin_y[thin_column == one].max()
-
-
-def test_a_short_curve_is_not_thinned() -> None:
-    x, y = np.arange(20.0), np.arange(20.0) ** 2
-    thin_x, thin_y = thinned(x, y, 0, 19, 10)
-    np.testing.assert_array_equal((thin_x, thin_y), (x, y))
-
-
-@given(least=st.floats(1e-9, 1e9))
-def test_distances_of_ticks_are_round_and_not_too_small(least: float) -> None:
-    spacing = round_spacing(least)
-    assert least <= spacing <= 2.5 * least * (1 + 1e-9)
-    assert f"{spacing:e}"[0] in "125"
-    assert whole_spacing(least) == max(1, round_spacing(max(1, least)))
-    assert clock_spacing(least) >= least
-
-
-def test_known_clock_ticks() -> None:
-    assert [clock_spacing(least) for least in (0.2, 3, 11, 61, 1801, 8000)] == [1, 5, 15, 120, 3600, 18000]
-    assert [clock_text(seconds) for seconds in (0, 5.9, 65, 3605)] == ["0:00", "0:05", "1:05", "1:00:05"]
-    assert even_ticks(-1, 2.2, 0.5) == [-1, -0.5, 0, 0.5, 1, 1.5, 2]
 
 
 def test_the_axis_is_named_and_read_in_its_own_way(plot: CurvePlot) -> None:

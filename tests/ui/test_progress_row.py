@@ -2,9 +2,10 @@ import pytest
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
+from convviz.nn.source import DataProgress
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton
-from convviz.ui.widgets.progress_row import ProgressRow
+from convviz.ui.widgets.progress_row import ProgressRow, progress_text
 
 
 @pytest.fixture
@@ -95,3 +96,8 @@ def test_buttons_have_a_name_and_a_sentence(row: ProgressRow) -> None:
     for one in row.findChildren(FlatButton):
         assert one.accessibleName() == one.text() != ""
         assert one.toolTip().endswith(".")
+
+
+def test_progress_is_said_with_its_share() -> None:
+    assert progress_text(DataProgress(1, 3, "Drawing pictures")) == "Drawing pictures… 33 %"
+    assert progress_text(DataProgress(7, 0, "Unpacking CIFAR-10")) == "Unpacking CIFAR-10…"

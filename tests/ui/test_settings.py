@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QByteArray
 
-from convviz.ui.settings import Settings
+from convviz.ui.settings import MOST_RECENT_FILES, Settings
 from convviz.ui.theme import MAX_SCALE, MIN_SCALE, Mode
 
 DAMAGED = {
@@ -16,6 +16,7 @@ DAMAGED = {
     "wrong types": b"[General]\ntheme=1,2\nscale=1,2\nlast_folder=a,b\n[window]\ngeometry=x\nstate=@Rect(0 0 1 2)\n",
     "out of range": b"[General]\ntheme=purple\nscale=40\nlast_folder=/no/such/folder\n",
     "not numbers": b"[General]\nscale=nan\n",
+    "no list": b"[inspect]\nrecent_files={}\n",
 }
 
 
@@ -35,6 +36,7 @@ def test_unusable_values_read_as_defaults_and_can_be_replaced(path: Path, conten
     assert defaults.window_geometry.isEmpty()
     assert defaults.lab_view == ""
     assert defaults.lab_state == ""
+    assert defaults.recent_files == ()
     assert defaults.last_folder.name == "Pictures" or defaults.last_folder == Path.home()
 
     defaults.theme = "dark"
@@ -68,6 +70,17 @@ def test_everything_comes_back(path: Path, tmp_path: Path, mode: Mode) -> None:
     assert again.lab_view == "state, with = and ;"
     assert again.lab_state == '{"kernel": [[0.5, -1], [2, 3]], "name": "Größe; 卷积 \\n"}'
     assert again.last_folder == tmp_path
+
+
+def test_the_newest_files_are_remembered_each_once(path: Path, tmp_path: Path) -> None:
+    settings = Settings(path)
+    files = [tmp_path / f"{number}, 卷积 \udcff.pt" for number in range(MOST_RECENT_FILES + 2)]
+    for file in [*files, files[5]]:
+        settings.add_recent_file(file)
+    settings.save()
+    newest = list(reversed(files))[:MOST_RECENT_FILES]
+    newest.remove(files[5])
+    assert Settings(path).recent_files == (files[5], *newest)
 
 
 @given(scale=st.floats(MIN_SCALE, MAX_SCALE))

@@ -19,7 +19,6 @@ from convviz.core.pixel_use import pixel_use
 from convviz.core.window import Axis
 from convviz.ui import theme
 from convviz.ui.lab.grid_panel import GridPanel
-from convviz.ui.lab.layer_text import names_of_channels
 from convviz.ui.lab.limits import is_pooling
 from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.snapshot import Cell, Step
@@ -508,7 +507,7 @@ def channel_names(model: LabModel) -> list[str]:
     if step is None:
         return []
     count = step.input.shape[0]
-    return names_of_channels(count) if step.reads_network_input else [str(channel) for channel in range(count)]
+    return display.names_of_channels(count) if step.reads_network_input else [str(channel) for channel in range(count)]
 
 
 def shape_of_maps(array: FloatArray) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtWidgets import QLabel, QWidget
 
 from convviz.core.window import Axis
 from convviz.ui import theme
@@ -17,12 +16,13 @@ from convviz.ui.lab.model import LabModel
 from convviz.ui.lab.stack_cards import StackCards
 from convviz.ui.widgets.buttons import FlatButton, Segmented
 from convviz.ui.widgets.fields import PairSpin, Section
+from convviz.ui.widgets.side_panel import SidePanel
 
 VIEWS = ("view_layer", "view_stack", "view_shift", "view_learn")
 OPERATIONS = ("conv", "max", "avg")
 
 
-class Controls(QScrollArea):
+class Controls(SidePanel):
     """The panel at the left of the Lab."""
 
     noted = Signal(str)
@@ -32,34 +32,21 @@ class Controls(QScrollArea):
         super().__init__(parent)
         self._model = model
         self._noted = "kernel_size"
-        self._width = 0
-        self._panel = QWidget(self)
-        self._column = QVBoxLayout(self._panel)
         self.stack = StackCards()
         self.input = InputControls(model, actions)
         self.layer = LayerControls(model)
         self._note_label = QLabel()
         self._note_label.setWordWrap(True)
         self._note_label.setAccessibleName(self.tr("Legal range"))
-        for part in (
+        theme.mute(self._note_label)
+        self.set_parts(
             self._switch(self.tr("VIEW"), actions, VIEWS),
             self._switch(self.tr("OPERATION"), actions, OPERATIONS),
             self.input,
             self.stack,
             self.layer,
             self._note_label,
-        ):
-            self._column.addWidget(part)
-        self._column.addStretch(1)
-        self.setWidget(self._panel)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._panel.setAutoFillBackground(True)
-        self._panel.setBackgroundRole(QPalette.ColorRole.Base)
-        self._panel.installEventFilter(self)
-        self._rescale()
+        )
         self.input.noted.connect(self._say)
         self.layer.noted.connect(self._say)
         model.state_changed.connect(self.show_state)
@@ -71,16 +58,6 @@ class Controls(QScrollArea):
         section = Section(heading)
         section.add_wide(Segmented([FlatButton.for_action(actions[name], with_text=True) for name in names]))
         return section
-
-    def sizeHint(self) -> QSize:
-        """Return a width at which labels and fields stand in one line; it only grows, so that nothing beside moves."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        self._width = max(self._width, self._panel.minimumSizeHint().width() + bar)
-        return QSize(self._width, round(80 * theme.unit()))
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the same width, and a height that scrolls."""
-        return QSize(self.sizeHint().width(), round(10 * theme.unit()))
 
     # ---- showing
 
@@ -155,32 +132,8 @@ class Controls(QScrollArea):
             case _:
                 return self.tr("what the Lab can show.")
 
-    # ---- look
-
     def changeEvent(self, event: QEvent) -> None:
-        """Follow font and palette."""
-        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "_column"):
-            self._rescale()
+        """Follow the palette."""
         super().changeEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the edge towards the grids."""
-        super().paintEvent(event)
-        painter = QPainter(self.viewport())
-        painter.setPen(QPen(theme.colors(self.palette()).border, 1))
-        right = self.viewport().width() - 1
-        painter.drawLine(right, 0, right, self.viewport().height())
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Tell the page when the panel needs another width."""
-        if watched is self._panel and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
-
-    def _rescale(self) -> None:
-        unit = theme.unit()
-        self._column.setContentsMargins(round(2 * unit), round(1.5 * unit), round(2 * unit), round(unit))
-        self._column.setSpacing(round(unit))
-        theme.mute(self._note_label)
-        self._width = 0
-        self.updateGeometry()
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_note_label"):
+            theme.mute(self._note_label)

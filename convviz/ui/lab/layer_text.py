@@ -1,4 +1,4 @@
-"""Layers and shapes in words, the same on every card, title and table."""
+"""Layers, shapes and ready-made stacks in words, the same on every card, title and table."""
 
 from __future__ import annotations
 
@@ -107,6 +107,18 @@ def kind_tooltip(kind: str) -> str:
     return tooltips[kind]
 
 
-def names_of_channels(count: int) -> list[str]:
-    """Return what the channels of the network's input are called: three are red, green and blue."""
-    return ["R", "G", "B"] if count == 3 else [str(channel) for channel in range(count)]
+def preset_name(key: str) -> str:
+    """Return what one of `PRESETS` is called."""
+    names = {
+        "four_layers": QCoreApplication.translate("Preset", "Four layers"),
+        "dilations": QCoreApplication.translate("Preset", "Dilation 1, 2, 4"),
+        "lenet5": "LeNet-5",
+        "lenet5_rgb": QCoreApplication.translate("Preset", "LeNet-5 for colour"),
+        "tutorial_cnn": QCoreApplication.translate("Preset", "Tutorial CNN"),
+        "small_cnn": QCoreApplication.translate("Preset", "Small CNN"),
+        "fast_cnn": QCoreApplication.translate("Preset", "Fast CNN"),
+        "alexnet": "AlexNet",
+        "vgg16": "VGG-16",
+        "resnet50_main_path": QCoreApplication.translate("Preset", "ResNet-50 main path"),
+    }
+    return names[key]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPalette, QPen, QResizeEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent, QPalette, QResizeEvent
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from convviz.core import display
 from convviz.core.inputs import make_input
@@ -23,6 +23,8 @@ from convviz.ui.widgets.fields import NumberSpin, Section, scaling, show_value, 
 from convviz.ui.widgets.grid_content import GridContent
 from convviz.ui.widgets.info_bar import InfoBar
 from convviz.ui.widgets.live_text import LiveText
+from convviz.ui.widgets.scrolled import scrolled
+from convviz.ui.widgets.side_panel import SidePanel
 from convviz.ui.widgets.transport import MAX_SPEED, Player
 
 Grid = npt.NDArray[np.float64]
@@ -81,7 +83,7 @@ class RateSpin(NumberSpin):
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
 
 
-class _Controls(QScrollArea):
+class _Controls(SidePanel):
     """The panel at the left: what to learn, from where, and how fast."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -133,21 +135,10 @@ class _Controls(QScrollArea):
         descent.add_row(self.tr("Rate"), self.rate)
         descent.add_row(self.tr("Momentum"), self.momentum)
         descent.add_wide(self._note)
-        self._panel = QWidget(self)
-        self._column = QVBoxLayout(self._panel)
-        for section in (task, start, descent):
-            self._column.addWidget(section)
-        self._column.addStretch(1)
-        self._panel.setAutoFillBackground(True)
-        self._panel.setBackgroundRole(QPalette.ColorRole.Base)
-        self.setWidget(self._panel)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.set_parts(task, start, descent)
         self.task.choose("edges")
         self.choose_start("zeros")
-        self._restyle()
+        self._colour_note()
 
     def choose_start(self, start: str) -> None:
         """Check a start without a signal; only a random one has a seed."""
@@ -159,41 +150,20 @@ class _Controls(QScrollArea):
         """Say something about the rate, quietly or as a warning."""
         self._note.setText(text)
         self._warns = warns
-        self._restyle()
-
-    def sizeHint(self) -> QSize:
-        """Return a width at which labels and fields stand in one line."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self._panel.minimumSizeHint().width() + bar, round(50 * theme.unit()))
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the same width, and a height that scrolls."""
-        return QSize(self.sizeHint().width(), round(10 * theme.unit()))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the edge towards the grids."""
-        super().paintEvent(event)
-        painter = QPainter(self.viewport())
-        painter.setPen(QPen(theme.colors(self.palette()).border, 1))
-        right = self.viewport().width() - 1
-        painter.drawLine(right, 0, right, self.viewport().height())
+        self._colour_note()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Follow font and palette."""
-        if event.type() in {QEvent.Type.FontChange, QEvent.Type.PaletteChange} and hasattr(self, "_column"):
-            self._restyle()
+        """Follow the palette."""
         super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_warns"):
+            self._colour_note()
 
-    def _restyle(self) -> None:
-        unit = theme.unit()
-        self._column.setContentsMargins(round(2 * unit), round(1.5 * unit), round(2 * unit), round(unit))
-        self._column.setSpacing(round(unit))
+    def _colour_note(self) -> None:
         theme.mute(self._note)
         if self._warns:
             palette = self._note.palette()
             palette.setColor(QPalette.ColorRole.WindowText, theme.colors(palette).error)
             self._note.setPalette(palette)
-        self.updateGeometry()
 
 
 class _Board(QWidget):
@@ -406,17 +376,12 @@ class LearnView(QWidget):
         self._begin(edge_task())
 
     def _make_layout(self) -> None:
-        scroll = QScrollArea()
-        scroll.setWidget(self._board)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         work = QVBoxLayout()
         work.setSpacing(0)
         self._info_row = QVBoxLayout()
         self._info_row.addWidget(self._info)
         work.addLayout(self._info_row)
-        work.addWidget(scroll, 1)
+        work.addWidget(scrolled(self._board), 1)
         row = QHBoxLayout()
         row.setSpacing(0)
         row.addWidget(self.controls)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
-from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, QSaveFile, QSize, Qt, Slot
+from PySide6.QtCore import QEvent, QMimeData, Qt, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QResizeEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from convviz.core import stack_file
 from convviz.core.control import StopToken
@@ -23,6 +23,7 @@ from convviz.core.stack import Stack
 from convviz.core.stack_file import StackFileError
 from convviz.ui import theme
 from convviz.ui.actions import LAB_ACTIONS, make_actions
+from convviz.ui.file_dialogs import PICTURE_FILTER, ask_for_file
 from convviz.ui.jobs import JobRunner
 from convviz.ui.lab import state as lab
 from convviz.ui.lab import stored
@@ -39,15 +40,15 @@ from convviz.ui.settings import Settings
 from convviz.ui.widgets.info_bar import InfoBar
 from convviz.ui.widgets.page_stack import PageStack
 from convviz.ui.widgets.progress_row import ProgressRow
+from convviz.ui.widgets.saving import Saver, as_png
+from convviz.ui.widgets.scrolled import scrolled
+from convviz.ui.widgets.side_panel import PanelPage
 from convviz.ui.widgets.transport import Player, Transport
 
 NARROW_UNITS = 124
 SHORT_UNITS = 62
 TRANSPORT_UNITS = 6.5
 FIRST_PICTURE_SIDE = 64
-PICTURE_FILTER = "*.png *.jpg *.jpeg *.webp *.bmp"
-STACK_SUFFIX = ".convviz"
-MOST_STACK_BYTES = 2**28
 
 PictureMode = Literal["grey", "rgb"]
 
@@ -58,17 +59,17 @@ class _Picture(NamedTuple):
     path: str
 
 
-class LabPage(QWidget):
+class LabPage(PanelPage):
     """The first page of the application."""
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(NARROW_UNITS, parent)
         self._settings = settings
         self.model = LabModel(stored.from_json(settings.lab_state) or lab.initial_state(), self)
         self.actions_by_name = make_actions(LAB_ACTIONS, self)
         self.player = Player(self)
         self._files = JobRunner(self)
-        self._controls_wanted: bool | None = None
+        self._saver = Saver(self)
         self._stack_view: StackView | None = None
         self._shift_view: ShiftView | None = None
         self._learn_view: LearnView | None = None
@@ -104,26 +105,17 @@ class LabPage(QWidget):
         self._work_column = QVBoxLayout(work)
         self._work_column.addWidget(self._views, 1)
         self._work_column.addWidget(self._readout)
-        scroll = QScrollArea()
-        scroll.setWidget(work)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._content = QWidget()
-        content = QVBoxLayout(self._content)
+        right = QWidget()
+        content = QVBoxLayout(right)
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(0)
         self._info_row = QVBoxLayout()
         self._info_row.addWidget(self.info_bar)
         content.addLayout(self._info_row)
         content.addWidget(self.progress)
-        content.addWidget(scroll, 1)
+        content.addWidget(scrolled(work), 1)
         content.addWidget(self.transport)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(self.controls)
-        row.addWidget(self._content, 1)
+        self.set_parts(self.controls, right)
 
     def _connect(self) -> None:
         model, act = self.model, self.actions_by_name
@@ -183,6 +175,8 @@ class LabPage(QWidget):
         self._files.succeeded.connect(self._on_file)
         self._files.failed.connect(self._on_file_failed)
         self._files.busy_changed.connect(self._on_busy)
+        self._saver.said.connect(self._readout.setText)
+        self._saver.rejected.connect(self._reject)
 
     def _connect_cards(self) -> None:
         model, cards = self.model, self.controls.stack
@@ -442,10 +436,7 @@ class LabPage(QWidget):
             self._on_grid_rejected(self.tr("There is nothing to paste. A table of numbers or a picture is accepted."))
 
     def _paste_image(self, image: QImage) -> None:
-        buffer = QBuffer()
-        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        image.save(buffer, "PNG")  # type: ignore[call-overload]  # the stub asks for bytes, the function for text
-        self._load(bytes(buffer.data().data()), "", self._fixed_size, self._picture_mode)
+        self._load(as_png(image), "", self._fixed_size, self._picture_mode)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files, pictures and tables."""
@@ -463,22 +454,15 @@ class LabPage(QWidget):
     @Slot()
     def choose_file(self) -> None:
         """Ask for a picture, which becomes the input, or a stack."""
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            self.tr("Open"),
-            str(self._settings.last_folder),
-            self.tr("Pictures and stacks ({patterns})").format(patterns=f"{PICTURE_FILTER} *{STACK_SUFFIX}")
-            + ";;"
-            + self.tr("All files (*)"),
-        )
-        if path:
-            self._settings.last_folder = Path(path).parent
-            self.open_file(Path(path))
+        kinds = self.tr("Pictures and stacks ({patterns})").format(patterns=f"{PICTURE_FILTER} *{stack_file.SUFFIX}")
+        path = ask_for_file(self, self._settings, self.tr("Open"), kinds)
+        if path is not None:
+            self.open_file(path)
 
     def open_file(self, path: Path) -> None:
         """Open a stack, or use a picture as the input; the file is read in the background."""
-        if path.suffix.lower() == STACK_SUFFIX:
-            self._files.start(lambda _: _read_stack(path))
+        if path.suffix.lower() == stack_file.SUFFIX:
+            self._files.start(lambda _: stack_file.load(path))
         else:
             self._load(path, str(path), self._fixed_size, self._picture_mode)
 
@@ -552,27 +536,17 @@ class LabPage(QWidget):
     @Slot()
     def choose_stack_file(self) -> None:
         """Ask where to save the stack."""
-        start = self._settings.last_folder / self.tr("stack{suffix}").format(suffix=STACK_SUFFIX)
-        path, _ = QFileDialog.getSaveFileName(
-            self, self.tr("Save stack"), str(start), self.tr("Stacks ({patterns})").format(patterns=f"*{STACK_SUFFIX}")
+        self._saver.folder = self._settings.last_folder
+        path = self._saver.ask_where(
+            self.tr("Save stack"), self.tr("stack"), stack_file.SUFFIX, self.tr("Stacks ({patterns})")
         )
-        if path:
-            self._settings.last_folder = Path(path).parent
-            self.save_stack(Path(path) if Path(path).suffix else Path(path + STACK_SUFFIX))
+        if path is not None:
+            self._settings.last_folder = path.parent
+            self.save_stack(path)
 
     def save_stack(self, path: Path) -> None:
         """Save the stack as text; a file that is there is replaced once the new one is complete."""
-        file = QSaveFile(str(path))
-        text = stack_file.to_json(self.model.state.stack)
-        written = file.open(QIODevice.OpenModeFlag.WriteOnly) and file.write(text.encode()) >= 0 and file.commit()
-        if written:
-            self._readout.setText(self.tr("Saved {path}.").format(path=path))
-        else:
-            self._reject(
-                self.tr("{path} cannot be written: {reason}. Nothing was changed.").format(
-                    path=path, reason=file.errorString()
-                )
-            )
+        self._saver.write(path, stack_file.to_json(self.model.state.stack).encode())
 
     # ---- window
 
@@ -597,38 +571,14 @@ class LabPage(QWidget):
         if self._stack_view is not None:
             self._stack_view.stop()
 
-    def show_controls(self, on: bool | None) -> None:
-        """Show the controls, hide them, or (None) show them where there is room for both."""
-        self._controls_wanted = on
-        narrow = self.width() < NARROW_UNITS * theme.unit()
-        visible = on if on is not None else not narrow
-        self.controls.setVisible(visible)
-        self._content.setVisible(not (narrow and visible))
-        self.controls.setFixedWidth(self.width() if narrow and visible else self.controls.sizeHint().width())
-
-    @property
-    def shows_controls(self) -> bool:
-        """Whether the controls are shown."""
-        return self.controls.isVisibleTo(self)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the least size, that without the controls, which give way when it is reached."""
-        return self._content.minimumSizeHint()
-
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Make room: below a width the controls give way to the grids."""
-        self.show_controls(self._controls_wanted)
+        """Leave the readout out where there is no height for it."""
+        super().resizeEvent(event)
         self._readout.setVisible(self.transport.isVisibleTo(self) and self._has_height)
 
     @property
     def _has_height(self) -> bool:
         return self.height() / theme.unit() - TRANSPORT_UNITS >= SHORT_UNITS
-
-    def event(self, event: QEvent) -> bool:
-        """Give the controls the width that they ask for."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self.show_controls(self._controls_wanted)
-        return super().event(event)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow font and palette."""
@@ -636,7 +586,6 @@ class LabPage(QWidget):
             theme.mute(self._readout)
         if event.type() == QEvent.Type.FontChange and hasattr(self, "transport"):
             self._rescale()
-            self.show_controls(self._controls_wanted)
             self.show_state()
         super().changeEvent(event)
 
@@ -652,25 +601,3 @@ class LabPage(QWidget):
         unit = 0.0 if self.model.view == "learn" else theme.unit()
         self._info_row.setContentsMargins(side, round(unit / 2), side, 0)
         self._work_column.setContentsMargins(round(unit), 0, round(unit), round(unit / 2))
-
-
-def _read_stack(path: Path) -> Stack:
-    """Return the stack of a file.
-
-    Raises:
-        StackFileError: it is not one, or cannot be read.
-
-    """
-    try:
-        if not path.is_file():  # opening a named pipe would wait for ever
-            raise StackFileError(f"“{path.name}” is not a file. Nothing was changed.")
-        if path.stat().st_size > MOST_STACK_BYTES:
-            raise StackFileError("This is not a stack file: it is too large for one. Nothing was changed.")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise StackFileError("This is not a stack file: it is not text. Nothing was changed.") from None
-    except OSError:
-        raise StackFileError(
-            f"“{path.name}” cannot be read: check its permissions and its drive. Nothing was changed."
-        ) from None
-    return stack_file.from_json(text)

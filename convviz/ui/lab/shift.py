@@ -19,7 +19,6 @@ from convviz.core.shift import Fill, ShiftEffect, only_map, shift_input
 from convviz.core.window import Pair
 from convviz.ui import theme
 from convviz.ui.lab.grid_panel import GridPanel
-from convviz.ui.lab.layer_text import names_of_channels
 from convviz.ui.lab.state import Array
 from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.grid_content import GridContent
@@ -607,7 +606,7 @@ class ShiftView(QWidget):
     def _show_input(self, effect: ShiftEffect, levels: Levels) -> None:
         """Show the input, at ``levels`` where it is what is pooled."""
         channels, comparison = len(self._input), self.table.input
-        names = names_of_channels(channels)
+        names = display.names_of_channels(channels)
         details = " · " + self.tr("channel {channel}").format(channel=names[self._channel]) if channels > 1 else ""
         title = self.tr("Input {size}").format(size=times(self._input.shape[1:]))
         comparison.set_visible(True, with_difference=self._conv is None)

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QMenu, QScrollArea, QSi
 from convviz.core.presets import PRESETS
 from convviz.core.stack import Stack
 from convviz.ui import theme
-from convviz.ui.lab.layer_text import change_text, kind_name, kind_tooltip, layer_name, shape_text
+from convviz.ui.lab.layer_text import change_text, kind_name, kind_tooltip, layer_name, preset_name, shape_text
 from convviz.ui.widgets.buttons import FlatButton, Kind
 from convviz.ui.widgets.fields import Section
 from convviz.ui.widgets.numerals import draw_line
@@ -549,12 +549,12 @@ class StackCards(Section):
         row = QHBoxLayout(buttons)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        self._add_menu = self._make_add_menu()
+        self._add_menu = add_layer_menu(self, self.add_requested.emit)
         self._presets_menu = self._make_presets_menu()
         add = self._button("add", self.tr("Add layer"), self.tr("Add a layer behind the current one."))
-        add.clicked.connect(lambda: _drop_down(self._add_menu, add))
+        add.clicked.connect(lambda: add.drop_down(self._add_menu))
         presets = self._button("layers", self.tr("Presets"), self.tr("Replace the stack by a ready-made one."))
-        presets.clicked.connect(lambda: _drop_down(self._presets_menu, presets))
+        presets.clicked.connect(lambda: presets.drop_down(self._presets_menu))
         open_file = self._button("open", self.tr("Open…"), self.tr("Open a stack from a .convviz file."), False)
         open_file.clicked.connect(self.open_requested)
         save = self._button(
@@ -575,35 +575,21 @@ class StackCards(Section):
         button.setAccessibleName(text)
         return button
 
-    def _make_add_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        for kinds in KIND_GROUPS:
-            menu.addSeparator()  # one before the first action is not shown
-            for kind in kinds:
-                action = menu.addAction(kind_name(kind))
-                action.setToolTip(kind_tooltip(kind))
-                action.triggered.connect(partial(self.add_requested.emit, kind))
-        return menu
-
     def _make_presets_menu(self) -> QMenu:
-        names = {
-            "four_layers": self.tr("Four layers"),
-            "dilations": self.tr("Dilation 1, 2, 4"),
-            "lenet5": "LeNet-5",
-            "lenet5_rgb": self.tr("LeNet-5 for colour"),
-            "tutorial_cnn": self.tr("Tutorial CNN"),
-            "small_cnn": self.tr("Small CNN"),
-            "fast_cnn": self.tr("Fast CNN"),
-            "alexnet": "AlexNet",
-            "vgg16": "VGG-16",
-            "resnet50_main_path": self.tr("ResNet-50 main path"),
-        }
         menu = QMenu(self)
         for preset in PRESETS:
-            menu.addAction(names[preset]).triggered.connect(partial(self.preset_chosen.emit, preset))
+            menu.addAction(preset_name(preset)).triggered.connect(partial(self.preset_chosen.emit, preset))
         return menu
 
 
-def _drop_down(menu: QMenu, button: QWidget) -> None:
-    menu.popup(button.mapToGlobal(QPoint(0, button.height())))
+def add_layer_menu(parent: QWidget, chosen: Callable[[str], object]) -> QMenu:
+    """Return a menu of the kinds of layers; ``chosen`` is called with a key of `LAYER_KINDS`."""
+    menu = QMenu(parent)
+    menu.setToolTipsVisible(True)
+    for kinds in KIND_GROUPS:
+        menu.addSeparator()  # one before the first action is not shown
+        for kind in kinds:
+            action = menu.addAction(kind_name(kind))
+            action.setToolTip(kind_tooltip(kind))
+            action.triggered.connect(partial(chosen, kind))
+    return menu

@@ -52,6 +52,7 @@ from PySide6.QtWidgets import (
 from convviz.core.dense import Linear
 from convviz.core.explain import Position
 from convviz.core.layers import AvgPool2d, MaxPool2d, Weighted
+from convviz.core.numbers import THIN_SPACE, grouped
 from convviz.core.receptive_field import Region
 from convviz.core.stack import INPUT, Stack
 from convviz.ui import theme
@@ -62,17 +63,11 @@ Cell: TypeAlias = tuple[int, int] | int | None
 """A unit of the current layer: (i, j), n in a vector, or none."""
 AnyIndex: TypeAlias = QModelIndex | QPersistentModelIndex
 
-THIN_SPACE = "\u202f"
 NO_INDEX = QModelIndex()
 _translate = partial(QCoreApplication.translate, "StackTable")
 
 
 # ---- words
-
-
-def grouped(number: int) -> str:
-    """Return a count with its thousands apart: "138 357 544"."""
-    return f"{number:,}".replace(",", THIN_SPACE)
 
 
 def both(rows: str, cols: str, between: str = "×") -> str:

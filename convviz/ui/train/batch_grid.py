@@ -10,7 +10,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QWidget
 
 from convviz.ui import theme
-from convviz.ui.widgets.card import Card
+from convviz.ui.widgets.card import Card, Hint
 from convviz.ui.widgets.mosaic import Mosaic
 from convviz.ui.widgets.tool_row import Heading
 
@@ -24,11 +24,18 @@ class BatchGrid(Card):
         self.pictures = Mosaic(wrapped=True, fits=True)
         self.pictures.setAccessibleName(self.tr("Training batch"))
         self.pictures.setToolTip(self.tr("The pictures of one batch, augmented as they are trained on."))
+        self._hint = Hint(self.tr("The next batch that is trained on appears here."))
+        self.add(self._hint, 1)
         self.add(self._heading)
         self.add(self.pictures, 1)
+        self._heading.hide()
+        self.pictures.hide()
 
     def show_batch(self, images_BCHW: NDArray[np.uint8], labels_B: NDArray[np.int64], classes: Sequence[str]) -> None:
         """Show the pictures (B, 3 or 1, H, W) of a batch and the names of their classes (B,)."""
+        self._hint.hide()
+        self._heading.show()
+        self.pictures.show()
         self._heading.setText(self.tr("Training batch of {count}").format(count=len(labels_B)))
         self.pictures.set_pictures(images_BCHW, [classes[label] for label in labels_B])
 

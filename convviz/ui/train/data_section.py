@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal, Slot
 from PySide6.QtWidgets import QLabel, QWidget
 
 from convviz.core.layers import times
+from convviz.core.numbers import grouped
 from convviz.ui import theme
-from convviz.ui.lab.stack_table import grouped
 from convviz.ui.train.locks import Locks
 from convviz.ui.train.model import CIFAR10, SHAPES10, TrainModel
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.fields import Section, combo_box
-
-if TYPE_CHECKING:
-    from convviz.nn.source import DataProgress
+from convviz.ui.widgets.progress_row import progress_text
 
 FOLDER: Final = "folder"
 ARCHIVE: Final = "archive"
@@ -103,12 +101,3 @@ def _button(icon: str, text: str, tooltip: str) -> FlatButton:
     button.setToolTip(tooltip)
     button.setAccessibleName(text)
     return button
-
-
-def progress_text(progress: DataProgress) -> str:
-    """Return what is being prepared, and how much of it is done where that is known."""
-    what = QCoreApplication.translate("Data", progress.what)
-    if not progress.total:
-        return QCoreApplication.translate("Data", "{what}…").format(what=what)
-    percent = int(100 * progress.done / progress.total)
-    return QCoreApplication.translate("Data", "{what}… {percent} %").format(what=what, percent=percent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,10 +12,10 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from convviz.core import display
 from convviz.core.stack import Stack
 from convviz.ui import theme
-from convviz.ui.lab.layer_text import layer_name, names_of_channels
+from convviz.ui.lab.layer_text import layer_name
 from convviz.ui.train.sample_view import SampleView
 from convviz.ui.widgets.bars import ClassBars
-from convviz.ui.widgets.buttons import Choices
+from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.card import Card, Hint
 from convviz.ui.widgets.color_bar import ColorBar
 from convviz.ui.widgets.enlarged import EnlargedView
@@ -41,16 +40,6 @@ BESIDE_UNITS, PICTURE_BESIDE_BARS_UNITS = 62.0, 40.0
 KERNELS_SHARE = 0.46
 
 
-@lru_cache(maxsize=16)
-def kernel_names(num_kernels: int, num_channels: int) -> tuple[str, ...]:
-    """Return the names of the channels of all kernels: “0 R”, “0 G”, …; “0, 0”, “0, 1”, …; “0”, “1” of one channel."""
-    if num_channels == 1:
-        return tuple(str(kernel) for kernel in range(num_kernels))
-    join = " " if num_channels == 3 else ", "
-    channels = names_of_channels(num_channels)
-    return tuple(f"{kernel}{join}{channel}" for kernel in range(num_kernels) for channel in channels)
-
-
 class MapsPanel(Card):
     """Shows a `Probe`: the feature maps of a layer, the picture they were made of with the answer to it, the kernels.
 
@@ -59,6 +48,7 @@ class MapsPanel(Card):
 
     layer_chosen = Signal(int)
     sample_chosen = Signal(int)
+    lab_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -68,6 +58,7 @@ class MapsPanel(Card):
         self._scope = ColourScope()
         self._in_colour = True
         self._enlarged: tuple[Literal["map", "kernel"], int] | None = None
+        self._pointed: tuple[int, int, int] | None = None  # map or kernel, row and column under the pointer
         self._make_controls()
         self._make_views()
         self._connect()
@@ -93,6 +84,9 @@ class MapsPanel(Card):
         )
         self._kinds.choose("colour")
         self._kinds.setAccessibleName(self.tr("Kernels"))
+        self._lab = FlatButton(text=self.tr("Open in Lab"))
+        self._lab.setToolTip(self.tr("Step this layer by hand on this picture, with the weights as they are now."))
+        self._lab.setAccessibleName(self._lab.text())
 
     def _make_views(self) -> None:
         self.sample = SampleView()
@@ -121,7 +115,9 @@ class MapsPanel(Card):
         self._pages = PageStack()
         self._pages.add(self._all)
         self._pages.add(self.enlarged)
-        self._tools = ToolRow(Heading(self.tr("Feature maps")), self._layer, self._sample, self._scopes, self.maps_bar)
+        self._tools = ToolRow(
+            Heading(self.tr("Feature maps")), self._layer, self._sample, self._scopes, self.maps_bar, self._lab
+        )
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
@@ -142,7 +138,10 @@ class MapsPanel(Card):
         self._convolution.activated.connect(self._show_kernels)
         self._sample.chosen.connect(self.sample_chosen)
         self._scopes.chosen.connect(self._on_scope)
+        self._lab.clicked.connect(self.lab_wanted)
         self._kinds.chosen.connect(self._on_kind)
+        for mosaic in (self.maps, self.kernels):
+            mosaic.hovered.connect(self._on_pointed)
         self.maps.activated.connect(self._on_map)
         self.kernels.activated.connect(self._on_kernel)
         self.enlarged.closed.connect(self.show_all)
@@ -252,7 +251,7 @@ class MapsPanel(Card):
         else:
             maps = weight.reshape(-1, height, width)
             scaled, level_shown = (maps / own_levels(maps), 1.0) if level is None else (maps, level)
-            names = kernel_names(count, channels)
+            names = display.kernel_names(range(count), channels)
             self.kernels.set_maps(scaled, level_shown, signed=True, names=names, group=channels)
         if self._enlarged is not None and self._enlarged[0] == "kernel":
             self._show_enlarged()
@@ -270,6 +269,10 @@ class MapsPanel(Card):
 
     # ---- one of them enlarged
 
+    @Slot(object)
+    def _on_pointed(self, cell: tuple[int, int, int] | None) -> None:
+        self._pointed = cell
+
     @Slot(int)
     def _on_map(self, index: int) -> None:
         self._enlarge("map", index)
@@ -279,10 +282,11 @@ class MapsPanel(Card):
         self._enlarge("kernel", index)
 
     def _enlarge(self, kind: Literal["map", "kernel"], index: int) -> None:
+        around = self._pointed[1:] if self._pointed is not None and self._pointed[0] == index else None
         self._enlarged = (kind, index)
         self._show_enlarged()
         self._pages.show_page(self.enlarged)
-        self.enlarged.open()
+        self.enlarged.open(around)
 
     def _show_enlarged(self) -> None:
         if self._enlarged is None or self._probe is None or self._stack is None:
@@ -308,14 +312,16 @@ class MapsPanel(Card):
         level = self._scope.level(("kernels", layer_index), weight)
         if self._in_colour and self._has_colours(weight):
             level = level or display.signed_levels(weight[index])
-            channels = [(name, GridContent(weight[index, k], level)) for k, name in enumerate(names_of_channels(3))]
+            channels = [
+                (name, GridContent(weight[index, k], level)) for k, name in enumerate(display.names_of_channels(3))
+            ]
             title = self.tr("Kernel {kernel} of {layer}").format(kernel=index, layer=layer)
             self.enlarged.show_grids(title, channels, None)
             return
         kernel, channel = divmod(index, weight.shape[1])
         values = weight[kernel, channel]
         title = self.tr("Kernel {kernel} of {layer}, channel {channel}").format(
-            kernel=kernel, layer=layer, channel=names_of_channels(weight.shape[1])[channel]
+            kernel=kernel, layer=layer, channel=display.names_of_channels(weight.shape[1])[channel]
         )
         self.enlarged.show_grids(title, [("", GridContent(values, level or display.signed_levels(values)))], None)
 
@@ -342,9 +348,9 @@ class MapsPanel(Card):
         self._show_kernels()
 
     def minimumSizeHint(self) -> QSize:
-        """Return a size in which one map can be seen; what has no room is scrolled to."""
+        """Return a size in which maps and kernels can be seen; what has no room is scrolled to."""
         unit = theme.unit()
-        return QSize(round(44 * unit), round(30 * unit))
+        return QSize(round(44 * unit), round(42 * unit))
 
 
 def _layer_box(name: str, tooltip: str) -> ComboBox:

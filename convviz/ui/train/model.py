@@ -44,7 +44,7 @@ OWN_MODEL: Final = "own"
 SMALLER: Final = 0.2
 """What the rate is multiplied with after the loss ran away."""
 
-LIVE_SETTINGS: Final = frozenset({"lr", "momentum"})
+LIVE_SETTINGS: Final = ("lr", "momentum", "epochs")
 """The settings that may be changed while a training runs."""
 
 Pooling = Literal["max", "avg"]
@@ -100,10 +100,13 @@ class TrainModel(QObject):
     data_failed = Signal(object)
     """The chosen data set cannot be used: a RefusalError."""
     phase_changed = Signal()
+    """The phase is another one, or there is a run to go on with, or no longer."""
     begun = Signal()
     """A training has begun, or goes on: what is trained is known."""
     updated = Signal()
     """`update` is newer."""
+    lab_ready = Signal(object)
+    """The network as it was when `open_in_lab` was called, a `ForLab`."""
     failed = Signal(object)
     """The training ended with this RefusalError or ShapeError; the network, if there was one, is kept."""
 
@@ -121,6 +124,11 @@ class TrainModel(QObject):
         self.view = View()
         self.run_folder: Path | None = None
         self._session: Session | None = None
+        self._shows_run = False
+        """Whether what is chosen is what the run is trained with."""
+        self._could_go_on = False
+        self._starts: Literal["run", "one batch"] | None = None
+        """What begins once the pictures are there."""
         self._loader = JobRunner(self)
         self._loader.progressed.connect(self._on_data_progress)
         self._loader.succeeded.connect(self._on_data)
@@ -129,8 +137,10 @@ class TrainModel(QObject):
         self._trainer.progressed.connect(self._on_update)
         self._trainer.succeeded.connect(self._on_ended)
         self._trainer.failed.connect(self._on_failed)
+        self.chosen.connect(self._tell_whether_it_can_go_on)
         self._looker = JobRunner(self)
         self._looker.succeeded.connect(self._on_look)
+        self._looker.failed.connect(self._on_look_failed)
 
     # ---- what is chosen
 
@@ -147,6 +157,7 @@ class TrainModel(QObject):
     def choose_data(self, key: str) -> None:
         """Take what `load_dataset` calls `key`, and prepare it."""
         self.data = key
+        self._shows_run = False
         self.load_data()
 
     def load_data(self, download: bool = False) -> None:
@@ -163,6 +174,7 @@ class TrainModel(QObject):
         """Stop preparing the data set; a download goes on from where it was the next time."""
         self._loader.cancel()
         self.data_progress = None
+        self._forget_start()
         self.chosen.emit()
 
     @property
@@ -185,6 +197,7 @@ class TrainModel(QObject):
         before = self.stack.input_shape
         self.model = model
         self.editor = _editor(stack)
+        self._shows_run = False
         if stack.input_shape != before:
             self.load_data()
         else:
@@ -196,6 +209,7 @@ class TrainModel(QObject):
         self.editor = change(self.editor)
         if self.stack is not before:
             self.model = OWN_MODEL
+            self._shows_run = False
         self.chosen.emit()
 
     def choose_layer(self, index: int) -> None:
@@ -207,39 +221,89 @@ class TrainModel(QObject):
         self.edit(lambda state: dataclasses.replace(state, stack=with_pooling(state.stack, kind)))
 
     def set_setting(self, name: str, value: object) -> None:
-        """Change one of `TrainSettings`; rate and momentum also while the training runs. RefusalError."""
+        """Change one of `TrainSettings`; those in `LIVE_SETTINGS` also of a run that has begun. RefusalError.
+
+        A run has no fewer epochs than have begun.
+        """
         changed: dict[str, Any] = {name: value}
-        self.settings = dataclasses.replace(self.settings, **changed)
-        if name in LIVE_SETTINGS and self._session is not None and self.is_running:
-            set_live = {"lr": self._session.control.set_lr, "momentum": self._session.control.set_momentum}
-            set_live[name](getattr(self.settings, name))
+        settings = dataclasses.replace(self.settings, **changed)
+        if name not in LIVE_SETTINGS:
+            self._shows_run = False
+        elif self._shows_run and self.update.snapshot is not None:
+            settings = dataclasses.replace(settings, epochs=max(settings.epochs, self.update.snapshot.epoch))
+        self.settings = settings
+        if self._session is not None and self.is_running:
+            self._ask_for_live_settings(self._session)
+        self.chosen.emit()
+
+    def _ask_for_live_settings(self, session: Session) -> None:
+        """Let a run go on with the rate, momentum and number of epochs that are chosen."""
+        session.control.set_lr(self.settings.lr)
+        session.control.set_momentum(self.settings.momentum)
+        session.control.set_epochs(self.settings.epochs)
+
+    def _choose_run(self) -> None:
+        """Choose what the run is trained with, but where that is chosen already, leave its settings as they are."""
+        begun = self.update.begun
+        if begun is None:
+            return
+        if not self._shows_run:
+            self.settings = begun.settings
+        self.dataset, self.data, self.model = begun.dataset, begun.dataset.key, begun.model
+        if begun.stack is not self.stack:
+            self.editor = _editor(begun.stack)
+        self._shows_run = True
         self.chosen.emit()
 
     # ---- training
 
     def start(self, paused: bool = False) -> None:
-        """Begin a new run with what is chosen."""
-        self._loader.cancel()
-        self.data_progress = None
+        """Begin a new run with what is chosen, once its pictures are there."""
+        if self._loader.busy:
+            self._starts = "one batch" if paused else "run"
+            self.update = Update(self.data_progress)
+            self._set_phase("loading")
+            return
         run = NewRun(self.data, self.stack, self.model, self.settings, self._new_folder(), self.dataset)
-        self._begin(Session(run))
+        session = Session(run)
         if paused:
-            self._control_step()
+            session.control.step()
+        self._shows_run = False
+        self._begin(session)
 
-    def go_on(self) -> None:
-        """Go on with the run that was stopped, has failed or was saved by an earlier start of the program."""
-        if self._session is not None:
-            self._session.control.resume()
-            self._train(self._session)
+    def go_on(self, paused: bool = False) -> None:
+        """Go on with the run that was stopped, has ended or failed, or was saved by an earlier start of the program.
+
+        The settings in `LIVE_SETTINGS` are those that are chosen; but if something else than the run is chosen, it
+        gives way to what the run is trained with.
+        """
+        self.cancel_data()
+        session = self._session
+        if session is not None:
+            self._choose_run()
+            session.control.resume()
+            self._ask_for_live_settings(session)
+            if paused:
+                session.control.step()
+            self._train(session)
         elif self.run_folder is not None:
-            self._loader.cancel()
-            self._begin(Session(self.run_folder))
+            session = Session(self.run_folder)
+            if self._shows_run:
+                self._ask_for_live_settings(session)
+            if paused:
+                session.control.step()
+            self._begin(session)
+
+    def open_run(self, folder: Path) -> None:
+        """Go on with the run in a folder, whichever program began it."""
+        self._shows_run = False
+        self._begin(Session(folder))
 
     def go_back_with_smaller_rate(self) -> None:
         """Go on from the last good weights after the loss ran away, with a smaller rate."""
-        self.settings = dataclasses.replace(self.settings, lr=self.smaller_rate)
-        if self._session is not None:
-            self._session.control.set_lr(self.settings.lr)
+        rate = self.smaller_rate
+        self._choose_run()
+        self.set_setting("lr", rate)
         self.go_on()
 
     @property
@@ -249,15 +313,24 @@ class TrainModel(QObject):
 
     @property
     def smaller_rate(self) -> float:
-        """The rate to go on with after the loss ran away: at most the one with which all was well."""
-        smaller = float(f"{self.settings.lr * SMALLER:.3g}")
+        """The rate to go on with after the loss ran away: no larger than the recommended and the last good one."""
+        recommended = RECOMMENDED.get(self.model, TrainSettings()).lr
         good = None if self._session is None else self._session.lr
-        return smaller if good is None else min(smaller, good)
+        return min(float(f"{SMALLER * self.settings.lr:.3g}"), recommended, recommended if good is None else good)
 
     @property
     def can_go_on(self) -> bool:
-        """Whether there is a run that has begun and has not come to its end."""
+        """Whether there is a run that has begun and has not come to its end, or has been given more epochs since."""
+        if self.phase == "finished":
+            snapshot = self.update.snapshot
+            return self._shows_run and snapshot is not None and self.settings.epochs > snapshot.epoch
         return self.run_folder is not None and self.phase in {"idle", "stopped", "failed"}
+
+    @Slot()
+    def _tell_whether_it_can_go_on(self) -> None:
+        if self.can_go_on != self._could_go_on:
+            self._could_go_on = self.can_go_on
+            self.phase_changed.emit()
 
     def pause(self) -> None:
         """Stand still after this batch."""
@@ -270,20 +343,36 @@ class TrainModel(QObject):
             self._session.control.resume()
 
     def one_batch(self) -> None:
-        """Do one batch and then stand still; begins a run if there is none."""
-        if self.is_running:
-            self._control_step()
+        """Do one batch and then stand still: of the run that there is, or of a new one."""
+        if self._session is not None and self.is_running:
+            self._session.control.step()
+        elif self.can_go_on and self._shows_run:
+            self.go_on(paused=True)
         else:
             self.start(paused=True)
 
-    def _control_step(self) -> None:
-        if self._session is not None:
-            self._session.control.step()
-
     def stop(self) -> None:
         """End the training after this batch, saved."""
-        if self._session is not None:
+        if self._starts is not None:
+            self._forget_start()
+        elif self._session is not None:
             self._session.stop()
+
+    def _forget_start(self) -> None:
+        if self._starts is not None:
+            self._starts = None
+            self._set_phase("idle")
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether the newest weights are in memory only: a training has ended because they could not be saved."""
+        return self.phase == "failed" and self.update.begun is not None and not self.has_diverged
+
+    def save_elsewhere(self, folder: Path) -> None:
+        """Go on with the training that could not be saved in another folder, which gets all that is known of it."""
+        if self._session is not None:
+            self._session.move(folder)
+            self.go_on(paused=True)
 
     def save_now(self) -> None:
         """Save a checkpoint."""
@@ -327,21 +416,34 @@ class TrainModel(QObject):
         if view is not None and not self.is_running:
             self._looker.start(session.look_job())
 
+    def open_in_lab(self) -> None:
+        """Give the layer and the picture in view to the Lab, with the weights as they are now: see `lab_ready`."""
+        if self._session is not None:
+            self._session.lab_wanted = True
+            self.look(self.view)
+
     # ---- what comes from the threads
 
     @Slot(object)
     def _on_data_progress(self, progress: DataProgress) -> None:
         self.data_progress = progress
         self.data_progressed.emit()
+        if self._starts is not None:
+            self.update = Update(progress)
+            self.updated.emit()
 
     @Slot(object)
     def _on_data(self, dataset: Dataset | None) -> None:
         self.dataset, self.data_progress = dataset, None
         self.chosen.emit()
+        starts, self._starts = self._starts, None
+        if starts is not None:
+            self.start(paused=starts == "one batch")
 
     @Slot(object)
     def _on_data_failed(self, error: Exception) -> None:
         self.data_progress = None
+        self._forget_start()
         self.chosen.emit()
         if not isinstance(error, RefusalError):
             raise error
@@ -352,13 +454,12 @@ class TrainModel(QObject):
         before, self.update = self.update, update
         begun = update.begun
         if begun is not None and begun is not before.begun:
-            self.dataset, self.data = begun.dataset, begun.dataset.key
-            self.run_folder, self.model, self.settings = begun.folder, begun.model, begun.settings
-            if begun.stack is not self.stack:
-                self.editor = _editor(begun.stack)
-            self.chosen.emit()
+            self.run_folder = begun.folder
+        if begun is not None and before.begun is None:
+            self._choose_run()
             self.begun.emit()
         self.updated.emit()
+        self._give_to_lab(before)
         if update.snapshot is not None:
             self._set_phase(update.snapshot.phase)
 
@@ -383,12 +484,23 @@ class TrainModel(QObject):
 
     @Slot(object)
     def _on_look(self, update: Update) -> None:
-        self.update = dataclasses.replace(self.update, probe=update.probe, batch=update.batch)
+        before = self.update
+        self.update = dataclasses.replace(before, probe=update.probe, batch=update.batch, for_lab=update.for_lab)
         self.updated.emit()
+        self._give_to_lab(before)
+
+    @Slot(object)
+    def _on_look_failed(self, error: Exception) -> None:
+        raise error
+
+    def _give_to_lab(self, before: Update) -> None:
+        if self.update.for_lab is not None and self.update.for_lab is not before.for_lab:
+            self.lab_ready.emit(self.update.for_lab)
 
     def _set_phase(self, phase: Phase) -> None:
         if phase != self.phase:
             self.phase = phase
+            self._could_go_on = self.can_go_on
             self.phase_changed.emit()
 
     # ---- kept until the next start
@@ -404,7 +516,8 @@ class TrainModel(QObject):
                 "model": self.model,
                 "stack": own,
                 "settings": self.settings.as_dict(),
-                "run": str(self.run_folder) if self.can_go_on else None,
+                "run": str(self.run_folder) if self.is_running or self.can_go_on else None,
+                "shows_run": self._shows_run,
             }
         )
 
@@ -416,10 +529,11 @@ class TrainModel(QObject):
             stack = PRESETS[model]() if own is None else stack_file.from_json(own)
             settings, data = TrainSettings.from_dict(stored["settings"]), str(stored["data"])
             run = None if stored["run"] is None else Path(str(stored["run"]))
+            shows_run = bool(stored["shows_run"])
         except (ValueError, TypeError, KeyError, StackFileError):
             return
         self.model, self.editor, self.settings, self.data = model, _editor(stack), settings, data
-        self.run_folder = run
+        self.run_folder, self._shows_run = run, shows_run
 
 
 def _editor(stack: Stack) -> LabState:

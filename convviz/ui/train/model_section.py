@@ -6,31 +6,34 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Signal, Slot
-from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, QEvent, Signal, Slot
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from convviz.core.dense import Linear
 from convviz.core.layers import AvgPool2d, Conv2d, MaxPool2d
+from convviz.core.numbers import grouped
+from convviz.core.presets import PRESETS
 from convviz.nn.settings import RECOMMENDED
 from convviz.ui import theme
 from convviz.ui.lab import limits
 from convviz.ui.lab import state as lab
-from convviz.ui.lab.layer_text import kind_name, kind_tooltip, layer_name
-from convviz.ui.lab.stack_cards import KIND_GROUPS, CardList, cards_of
-from convviz.ui.lab.stack_table import grouped
+from convviz.ui.lab.layer_text import layer_name, preset_name
+from convviz.ui.lab.stack_cards import CardList, add_layer_menu, cards_of
 from convviz.ui.train.locks import Locks
 from convviz.ui.train.model import OWN_MODEL, TrainModel, pooling_of
 from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.fields import PairSpin, Section, combo_box, show_value, whole_number
 
 LAB: Final = "lab"
-"""The item that takes the Lab's stack."""
+FILE: Final = "file"
+"""The items that take the Lab's stack and that of a file."""
 
 
 class ModelSection(QWidget):
     """Chooses a network, shows its layers as cards, and changes the one that is chosen."""
 
     lab_stack_wanted = Signal()
+    stack_file_wanted = Signal()
 
     def __init__(self, model: TrainModel, locks: Locks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,6 +55,7 @@ class ModelSection(QWidget):
         for key in RECOMMENDED:
             self.preset.addItem(model_name(key), key)
         self.preset.addItem(self.tr("The Lab's stack"), LAB)
+        self.preset.addItem(self.tr("Open stack…"), FILE)
         self.preset.activated.connect(self._on_preset)
         section.add_wide(self.preset)
         self.count = QLabel()
@@ -67,11 +71,11 @@ class ModelSection(QWidget):
         self._pooling_label = section.add_row(self.tr("Pooling"), self.pooling)
         self.cards = self._make_cards()
         section.add_wide(self.cards)
-        self.add_menu = self._make_add_menu()
+        self.add_menu = add_layer_menu(self, self._add_layer)
         self._add = FlatButton("add", self.tr("Add layer"))
         self._add.setToolTip(self.tr("Add a layer behind the chosen one."))
         self._add.setAccessibleName(self._add.text())
-        self._add.clicked.connect(lambda: self.add_menu.popup(self._add.mapToGlobal(QPoint(0, self._add.height()))))
+        self._add.clicked.connect(lambda: self._add.drop_down(self.add_menu))
         section.add_wide(self._add)
         self._locks.add(self.preset, *self.pooling.buttons, self.cards, self._add)
         return section
@@ -85,17 +89,6 @@ class ModelSection(QWidget):
         cards.moved.connect(lambda old, new: model.edit(lambda state: lab.with_moved_layer(state, old, new)))
         cards.switched.connect(lambda index, on: model.edit(lambda state: lab.with_switched_layer(state, index, on)))
         return cards
-
-    def _make_add_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        for kinds in KIND_GROUPS:
-            menu.addSeparator()  # one before the first action is not shown
-            for kind in kinds:
-                action = menu.addAction(kind_name(kind))
-                action.setToolTip(kind_tooltip(kind))
-                action.triggered.connect(partial(self._add_layer, kind))
-        return menu
 
     def _make_layer(self) -> Section:
         self._layer = section = Section("")
@@ -179,9 +172,9 @@ class ModelSection(QWidget):
 
     def _on_preset(self, index: int) -> None:
         key = self.preset.itemData(index)
-        if key == LAB:
+        if key in (LAB, FILE):
             self.show_state()
-            self.lab_stack_wanted.emit()
+            (self.lab_stack_wanted if key == LAB else self.stack_file_wanted).emit()
         elif key != OWN_MODEL:
             self._model.choose_preset(key)
 
@@ -205,13 +198,7 @@ class ModelSection(QWidget):
 
 
 def model_name(key: str) -> str:
-    """Return what a network is called: one of `RECOMMENDED`, `OWN_MODEL`, or the path of a file."""
-    names = {
-        "small_cnn": QCoreApplication.translate("Model", "Small CNN"),
-        "tutorial_cnn": QCoreApplication.translate("Model", "Tutorial CNN"),
-        "lenet5_rgb": QCoreApplication.translate("Model", "LeNet-5 for colour"),
-        "lenet5": QCoreApplication.translate("Model", "LeNet-5 (grey, 28×28)"),
-        "fast_cnn": QCoreApplication.translate("Model", "Fast CNN"),
-        OWN_MODEL: QCoreApplication.translate("Model", "Own network"),
-    }
-    return names.get(key) or Path(key).stem
+    """Return what a network is called: one of `PRESETS`, `OWN_MODEL`, or the path of a file."""
+    if key == OWN_MODEL:
+        return QCoreApplication.translate("Model", "Own network")
+    return preset_name(key) if key in PRESETS else Path(key).stem

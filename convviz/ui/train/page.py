@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QMessageBox, QVBoxLayout, QWidget
 
+from convviz.core import stack_file
 from convviz.core.numbers import format_number
 from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
+from convviz.core.stack_file import StackFileError
 from convviz.core.window import ShapeError
 from convviz.ui import theme
 from convviz.ui.actions import TRAIN_ACTIONS, make_actions
+from convviz.ui.file_dialogs import ask_for_file, ask_for_folder
+from convviz.ui.jobs import JobRunner
 from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
 from convviz.ui.train.batch_grid import BatchGrid
 from convviz.ui.train.controls import Controls
-from convviz.ui.train.data_section import progress_text
 from convviz.ui.train.maps import MapsPanel
 from convviz.ui.train.model import TrainModel
 from convviz.ui.train.model_section import model_name
@@ -28,12 +30,14 @@ from convviz.ui.train.plots import RunPlots
 from convviz.ui.train.results import ResultsPanel
 from convviz.ui.train.run_bar import RunBar
 from convviz.ui.train.session import Update, View
-from convviz.ui.widgets.buttons import Choices, FlatButton, Kind
+from convviz.ui.widgets.buttons import Choices
 from convviz.ui.widgets.folding import FoldingRow
-from convviz.ui.widgets.info_bar import InfoBar
+from convviz.ui.widgets.offer_bar import OfferBar
 from convviz.ui.widgets.page_stack import PageStack
 from convviz.ui.widgets.progress_row import ProgressRow
+from convviz.ui.widgets.scrolled import scrolled
 from convviz.ui.widgets.share_splitter import ShareSplitter
+from convviz.ui.widgets.side_panel import PanelPage
 
 NARROW_UNITS = 120
 BESIDE_UNITS = 96
@@ -44,21 +48,24 @@ PAINT_MS = 100
 """How often the newest state is drawn."""
 
 
-class TrainPage(QWidget):
+class TrainPage(PanelPage):
     """The second page of the application."""
 
+    lab_wanted = Signal(object)
+    """A `ForLab` is to be stepped through in the Lab."""
+
     def __init__(self, settings: Settings, lab_stack: Callable[[], Stack], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(NARROW_UNITS, parent)
         self._settings = settings
         self._lab_stack = lab_stack
         self.model = TrainModel(self)
         self.model.restore(settings.train_state)
         self.actions_by_name = make_actions(TRAIN_ACTIONS, self)
-        self._controls_wanted: bool | None = None
+        self._files = JobRunner(self)
         self._shown = Update()
         self._runs = 0
+        self._question: QMessageBox | None = None
         self._run_name = ""
-        self._remedy: Callable[[], None] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAINT_MS)
@@ -74,15 +81,13 @@ class TrainPage(QWidget):
     def _make_widgets(self) -> None:
         self.controls = Controls(self.model, self)
         self.plots = RunPlots()
-        self.plots.folder = self._settings.last_folder
+        self.plots.saver.folder = self._settings.last_folder
         self.maps = MapsPanel()
         self.results = ResultsPanel()
         self.batch = BatchGrid()
         self.run_bar = RunBar(self.actions_by_name)
-        self.info_bar = InfoBar()
+        self.message = OfferBar()
         self.progress = ProgressRow()
-        self.remedy = FlatButton(text=" ", kind=Kind.PRIMARY)
-        self.remedy.hide()
         self.beside = Choices(
             (
                 ("results", self.tr("Results"), self.tr("How well the test pictures are recognised.")),
@@ -101,30 +106,18 @@ class TrainPage(QWidget):
         self._work = ShareSplitter(
             self.plots, FoldingRow(BESIDE_UNITS, (self.maps, 3), (right, 2)), lambda height: LOWER_SHARE * height
         )
-        scroll = QScrollArea()
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidgetResizable(True)
         margin = QWidget()
         self._margin = QVBoxLayout(margin)
         self._margin.addWidget(self._work)
-        scroll.setWidget(margin)
-        self._info_row = QHBoxLayout()
-        self._info_row.addWidget(self.info_bar, 1)
-        self._info_row.addWidget(self.remedy)
-        self._content = QWidget()
-        content = QVBoxLayout(self._content)
+        work = QWidget()
+        content = QVBoxLayout(work)
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(0)
-        content.addLayout(self._info_row)
+        content.addWidget(self.message)
         content.addWidget(self.progress)
-        content.addWidget(scroll, 1)
+        content.addWidget(scrolled(margin), 1)
         content.addWidget(self.run_bar)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(self.controls)
-        row.addWidget(self._content, 1)
+        self.set_parts(self.controls, work)
 
     def _connect(self) -> None:
         model, act = self.model, self.actions_by_name
@@ -138,18 +131,23 @@ class TrainPage(QWidget):
         self.controls.data.folder_wanted.connect(self.choose_folder)
         self.controls.data.archive_wanted.connect(self.choose_archive)
         self.controls.network.lab_stack_wanted.connect(lambda: model.use_stack(self._lab_stack()))
+        self.controls.network.stack_file_wanted.connect(self.choose_stack)
+        self._files.succeeded.connect(model.use_stack)
+        self._files.failed.connect(self._on_file_failed)
         self.progress.cancelled.connect(model.stop)
-        self.remedy.clicked.connect(self._use_remedy)
         act["run"].triggered.connect(self._start_or_pause)
         act["one_batch"].triggered.connect(self._one_batch)
         act["stop"].triggered.connect(model.stop)
         act["go_on"].triggered.connect(self._go_on)
+        act["open_run"].triggered.connect(self.choose_run)
         act["save_now"].triggered.connect(model.save_now)
         self.maps.layer_chosen.connect(lambda index: self._look(layer_index=index))
+        self.maps.lab_wanted.connect(model.open_in_lab)
+        model.lab_ready.connect(self.lab_wanted)
         self.maps.sample_chosen.connect(lambda index: self._look(sample_index=index))
         self.results.sample_chosen.connect(lambda index: self._look(sample_index=index))
         self.beside.chosen.connect(self._on_beside)
-        self.plots.rejected.connect(self.info_bar.show_message)
+        self.plots.saver.rejected.connect(self.message.show_message)
 
     # ---- showing
 
@@ -164,9 +162,7 @@ class TrainPage(QWidget):
         update, shown = self.model.update, self._shown
         self._shown = update
         if update.data is not None:
-            self.progress.show_progress(
-                progress_text(update.data), update.data.done / update.data.total if update.data.total else 0.0
-            )
+            self.progress.show_data(update.data)
         begun, snapshot = update.begun, update.snapshot
         if begun is None:
             return
@@ -188,7 +184,10 @@ class TrainPage(QWidget):
     @Slot()
     def _show_phase(self) -> None:
         model = self.model
-        self.run_bar.show_phase(model.phase, model.can_go_on, saves=model.update.begun is not None)
+        if model.is_running:
+            self._files.cancel()  # the network of a training is fixed
+        begun = model.update.begun is not None
+        self.run_bar.show_phase(model.phase, model.can_go_on, saves=begun, is_saved=not model.has_unsaved)
         if model.phase == "loading":
             self.progress.show_progress(self.tr("Preparing…"), 0.0)
         else:
@@ -198,7 +197,7 @@ class TrainPage(QWidget):
     def _show_data(self) -> None:
         """Let all test pictures be chosen once there are some."""
         if self.model.is_loading_data:
-            self._clear_message()
+            self.message.clear()
         if self.model.dataset is not None:
             self.maps.set_num_samples(len(self.model.dataset.test))
 
@@ -215,6 +214,7 @@ class TrainPage(QWidget):
         self.results.clear()
         self.maps.clear()
         self._show_phase()
+        self.save()  # now already: the run is then found again even if the program is killed
 
     # ---- doing
 
@@ -226,17 +226,17 @@ class TrainPage(QWidget):
         elif model.is_running:
             model.pause()
         else:
-            self._clear_message()
+            self.message.clear()
             model.start()
 
     @Slot()
     def _one_batch(self) -> None:
-        self._clear_message()
+        self.message.clear()
         self.model.one_batch()
 
     @Slot()
     def _go_on(self) -> None:
-        self._clear_message()
+        self.message.clear()
         self.model.go_on()
 
     def _look(self, layer_index: int | None = None, sample_index: int | None = None) -> None:
@@ -257,27 +257,42 @@ class TrainPage(QWidget):
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder of pictures, and use it."""
-        path = QFileDialog.getExistingDirectory(
-            self, self.tr("Folder of pictures, one folder a class"), str(self._settings.last_folder)
-        )
-        if path:
-            self._settings.last_folder = Path(path)
-            self.model.choose_data(path)
+        path = ask_for_folder(self, self._settings, self.tr("Folder of pictures, one folder a class"))
+        if path is not None:
+            self.model.choose_data(str(path))
+
+    @Slot()
+    def choose_run(self) -> None:
+        """Ask for the folder of a run, and go on with it."""
+        folder = ask_for_folder(self, self._settings, self.tr("Folder of a run, with settings.json"))
+        if folder is not None:
+            self.message.clear()
+            self.model.open_run(folder)
 
     @Slot()
     def choose_archive(self) -> None:
         """Ask for the archive of CIFAR-10, and use it."""
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            self.tr("Archive of CIFAR-10"),
-            str(self._settings.last_folder),
-            self.tr("Archives ({patterns})").format(patterns="*.tar.gz"),
-        )
-        if path:
-            self._settings.last_folder = Path(path).parent
-            self.model.choose_data(path)
+        kinds = self.tr("Archives ({patterns})").format(patterns="*.tar.gz")
+        path = ask_for_file(self, self._settings, self.tr("Archive of CIFAR-10"), kinds)
+        if path is not None:
+            self.model.choose_data(str(path))
+
+    @Slot()
+    def choose_stack(self) -> None:
+        """Ask for a stack, and take it as the network."""
+        kinds = self.tr("Stacks ({patterns})").format(patterns=f"*{stack_file.SUFFIX}")
+        path = ask_for_file(self, self._settings, self.tr("Open stack"), kinds)
+        if path is not None:
+            self.message.clear()
+            self._files.start(lambda _: stack_file.load(path))
 
     # ---- what went wrong
+
+    @Slot(object)
+    def _on_file_failed(self, error: Exception) -> None:
+        if not isinstance(error, StackFileError):
+            raise error
+        self.message.show_message(str(error))
 
     @Slot(object)
     def _on_failed(self, error: RefusalError | ShapeError) -> None:
@@ -286,53 +301,61 @@ class TrainPage(QWidget):
         model = self.model
         message = said(error) if isinstance(error, RefusalError) else str(error)
         if model.has_diverged:
-            rate = format_number(model.smaller_rate)
-            self._offer(message, self.tr("Go on with rate {rate}").format(rate=rate), model.go_back_with_smaller_rate)
-        elif model.update.begun is not None:
-            self._offer(message + " " + self.tr("The network is kept in memory."), self.tr("Try again"), model.go_on)
+            rate = self.tr("Go on with rate {rate}").format(rate=format_number(model.smaller_rate))
+            self.message.show_message(message, (rate, model.go_back_with_smaller_rate))
+        elif model.has_unsaved:
+            self.message.show_message(
+                message + " " + self.tr("The network is kept in memory."),
+                (self.tr("Try again"), model.go_on),
+                (self.tr("Save elsewhere…"), self.save_elsewhere),
+            )
         else:
-            self._offer(message)
+            self.message.show_message(message)
 
     @Slot(object)
     def _on_data_failed(self, error: RefusalError) -> None:
-        self._offer(said(error))
-
-    def _offer(self, message: str, text: str = "", remedy: Callable[[], None] | None = None) -> None:
-        """Show a message, and a button that does something about it."""
-        self.info_bar.show_message(message)
-        self._remedy = remedy
-        self.remedy.setText(text)
-        self.remedy.setAccessibleName(text)
-        self.remedy.setToolTip(self.tr("Do this about what the message says."))
-        self.remedy.setVisible(remedy is not None)
-
-    def _clear_message(self) -> None:
-        self.info_bar.clear()
-        self.remedy.hide()
+        self.message.show_message(said(error))
 
     @Slot()
-    def _use_remedy(self) -> None:
-        self._clear_message()
-        if self._remedy is not None:
-            self._remedy()
+    def save_elsewhere(self) -> None:
+        """Ask for a folder in which the run that could not be saved goes on, paused."""
+        folder = ask_for_folder(self, self._settings, self.tr("Folder for the run"))
+        if folder is not None and self.model.run_folder is not None:
+            self.model.save_elsewhere(folder / self.model.run_folder.name)
 
     # ---- window
 
-    def asks_to_stop(self) -> bool:
-        """Ask whether the training that runs should be stopped; if so, stop it, which takes a moment. Say whether."""
+    def ask_to_close(self, close: Callable[[], None]) -> None:
+        """Ask whether to close although something would be interrupted or lost; if so, call ``close``."""
+        if self._question is not None:
+            return
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
-        box.setText(self.tr("A training is running."))
-        box.setInformativeText(self.tr("If it is stopped it is saved, and can go on from there another time."))
-        keep = box.addButton(self.tr("Keep training"), QMessageBox.ButtonRole.RejectRole)
-        stop = box.addButton(self.tr("Stop and close"), QMessageBox.ButtonRole.AcceptRole)
-        box.setDefaultButton(keep)
-        box.setEscapeButton(keep)
-        box.exec()
-        if box.clickedButton() is not stop:
-            return False
-        self.model.stop()
-        return True
+        if self.model.is_running:
+            box.setText(self.tr("A training is running."))
+            box.setInformativeText(self.tr("If it is stopped it is saved, and can go on from there another time."))
+            keep, go = self.tr("Keep training"), self.tr("Stop and close")
+        else:
+            box.setText(self.tr("The trained network could not be saved."))
+            box.setInformativeText(self.tr("It is in memory only, and lost when the window closes."))
+            keep, go = self.tr("Keep it"), self.tr("Close and lose it")
+        kept = box.addButton(keep, QMessageBox.ButtonRole.RejectRole)
+        box.addButton(go, QMessageBox.ButtonRole.AcceptRole).clicked.connect(close)
+        box.setDefaultButton(kept)
+        box.setEscapeButton(kept)
+        box.finished.connect(self._forget_question)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._question = box
+        box.open()
+
+    @Slot()
+    def _forget_question(self) -> None:
+        self._question = None
+
+    @property
+    def must_ask_to_close(self) -> bool:
+        """Whether closing would interrupt a training, or lose one that could not be saved."""
+        return self.model.is_running or self.model.has_unsaved
 
     def stop(self) -> None:
         """End what is computed beside a training."""
@@ -342,6 +365,7 @@ class TrainPage(QWidget):
     def save(self) -> None:
         """Remember what is chosen."""
         self._settings.train_state = self.model.to_json()
+        self._settings.save()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look at the network again."""
@@ -353,44 +377,13 @@ class TrainPage(QWidget):
         super().hideEvent(event)
         self.model.look(None)
 
-    def show_controls(self, on: bool | None) -> None:
-        """Show the controls, hide them, or (None) show them where there is room for both."""
-        self._controls_wanted = on
-        narrow = self.width() < NARROW_UNITS * theme.unit()
-        visible = on if on is not None else not narrow
-        self.controls.setVisible(visible)
-        self._content.setVisible(not (narrow and visible))
-        self.controls.setFixedWidth(self.width() if narrow and visible else self.controls.sizeHint().width())
-
-    @property
-    def shows_controls(self) -> bool:
-        """Whether the controls are shown."""
-        return self.controls.isVisibleTo(self)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the least size, that without the controls, which give way when it is reached."""
-        return self._content.minimumSizeHint()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Make room: below a width the controls give way to the plots."""
-        self.show_controls(self._controls_wanted)
-
-    def event(self, event: QEvent) -> bool:
-        """Give the controls the width that they ask for."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self.show_controls(self._controls_wanted)
-        return super().event(event)
-
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""
         if event.type() == QEvent.Type.FontChange and hasattr(self, "run_bar"):
             self._rescale()
-            self.show_controls(self._controls_wanted)
         super().changeEvent(event)
 
     def _rescale(self) -> None:
         unit = theme.unit()
         self._margin.setContentsMargins(*[round(1.5 * unit)] * 4)
-        self._info_row.setContentsMargins(round(2 * unit), 0, round(2 * unit), 0)
-        self._info_row.setSpacing(round(unit))
         self._right.setSpacing(round(unit))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QPainter, QPalette
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from convviz.core.numbers import format_number
+from convviz.core.plotting import clock_spacing, clock_text, round_spacing
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.curves import (
@@ -27,10 +28,8 @@ from convviz.ui.widgets.curves import (
     CurvePlot,
     Ink,
     Marker,
-    clock_spacing,
-    clock_text,
-    round_spacing,
 )
+from convviz.ui.widgets.elided_label import ElidedLabel
 from convviz.ui.widgets.saving import Saver, png_of, svg_of
 
 if TYPE_CHECKING:  # the interface imports no torch
@@ -210,21 +209,13 @@ class _Earlier:
 
 
 class RunPlots(QWidget):
-    """Two plots of a run that grows: its loss, and its accuracy, learning rate or gradient norm.
-
-    Signals:
-        said(str): what was saved.
-        rejected(str): what could not be saved, and why.
-    """
-
-    said = Signal(str)
-    rejected = Signal(str)
+    """Two plots of a run that grows: its loss, and its accuracy, learning rate or gradient norm."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.saver = Saver(self)
-        self.saver.said.connect(self.said)
-        self.saver.rejected.connect(self.rejected)
+        self._note = ElidedLabel(muted=True)
+        self.saver.said.connect(self._note.set_text)
         self._run: Run | None = None
         self._earlier: list[_Earlier] = []
         self._quantity = "accuracy"
@@ -299,11 +290,11 @@ class RunPlots(QWidget):
         self._more = FlatButton("more")
         self._more.setToolTip(self.tr("Save the curves, or forget those of earlier runs."))
         self._more.setAccessibleName(self.tr("More about the curves"))
-        self._more.clicked.connect(self._open_menu)
+        self._more.clicked.connect(lambda: self._more.drop_down(self._menu))
         self._controls = QHBoxLayout()
         self._controls.addWidget(self._axis_choices)
         self._controls.addWidget(self._log)
-        self._controls.addStretch(1)
+        self._controls.addWidget(self._note, 1)
         self._controls.addWidget(self._quantity_choices)
         self._controls.addWidget(self._more)
 
@@ -323,7 +314,7 @@ class RunPlots(QWidget):
             name: how it is called beside others.
             batches: one row a batch, (N,) of `BATCH`; not to be written to afterwards.
             epochs: the epochs that are over.
-            changes: of rate and momentum, in order.
+            changes: of rate, momentum and number of epochs, in order.
             batches_per_epoch: what makes an epoch of steps.
         """
         self._run = Run(name, batches, tuple(epochs), tuple(changes), batches_per_epoch)
@@ -335,6 +326,7 @@ class RunPlots(QWidget):
             self._earlier.insert(0, _Earlier(self._run))
             del self._earlier[MOST_EARLIER:]
         self._run = None
+        self._note.set_text("")
         self._show()
 
     def clear(self) -> None:
@@ -422,16 +414,17 @@ class RunPlots(QWidget):
         """Return the changes of the run; those before the same step share their words."""
         if self._run is None:
             return []
-        words = {"lr": self.tr("rate {value}"), "momentum": self.tr("momentum {value}")}
+        words = {
+            "lr": self.tr("rate {value}"),
+            "momentum": self.tr("momentum {value}"),
+            "epochs": self.tr("{value} epochs"),
+        }
         texts: dict[float, dict[str, str]] = {}
         for change, x in zip(self._run.changes, self._run.change_places(self._axis).tolist(), strict=True):
             texts.setdefault(x, {})[change.name] = words[change.name].format(value=format_number(change.value))
         return [Marker(x, ", ".join(text.values())) for x, text in sorted(texts.items())]
 
     # ---- files
-
-    def _open_menu(self) -> None:
-        self._menu.popup(self._more.mapToGlobal(QPoint(0, self._more.height())))
 
     def _ask_where(self, suffix: str, kinds: str, save: Callable[[Path], None]) -> None:
         path = self.saver.ask_where(self.tr("Save the curves"), self.tr("curves"), suffix, kinds)

@@ -9,8 +9,8 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QWidget
 
+from convviz.core.numbers import grouped
 from convviz.ui import theme
-from convviz.ui.lab.stack_table import grouped
 from convviz.ui.train.confusion import ConfusionMatrix
 from convviz.ui.widgets.bars import ClassBars, percent
 from convviz.ui.widgets.buttons import Choices, FlatButton
@@ -131,20 +131,20 @@ class ResultsPanel(Card):
             return
         if self._view == "classes":
             self.bars.show_shares(self._classes, evaluation.class_accuracy)
-            self._pages.show_page(self.bars)
+            self._show_page(self.bars)
         elif self._view == "mistakes":
             mistakes = evaluation.mistakes(self._labels)
             words = self.tr("The most confident of {count} mistakes first").format(count=grouped(len(mistakes)))
             self.mistakes.show_pictures(words, self._images, mistakes, self._caption)
-            self._pages.show_page(self.mistakes)
+            self._show_page(self.mistakes)
         elif self._view == "samples":
             everything = np.arange(len(self._labels))
             words = self.tr("{count} test pictures").format(count=grouped(len(everything)))
             self.samples.show_pictures(words, self._images, everything, self._caption)
-            self._pages.show_page(self.samples)
+            self._show_page(self.samples)
         elif self._cell is None:
             self.matrix.show_confusion(evaluation.confusion, self._classes)
-            self._pages.show_page(self.matrix)
+            self._show_page(self.matrix)
         else:
             self._show_behind(evaluation, *self._cell)
 
@@ -159,7 +159,11 @@ class ResultsPanel(Card):
             truth=self._classes[truth], prediction=self._classes[prediction], count=grouped(len(indices))
         )
         self.behind.show_pictures(words, self._images, indices, self._caption)
-        self._pages.show_page(self.behind)
+        self._show_page(self.behind)
+
+    def _show_page(self, page: QWidget) -> None:
+        self._tools.set_tool_visible(self._heading, page in {self.bars, self.matrix})  # pages of pictures need the room
+        self._pages.show_page(page)
 
     def _caption(self, index: int) -> str:
         """Return the truth of a picture and, below it, whether it is recognised or what it was taken for."""
@@ -182,4 +186,4 @@ class ResultsPanel(Card):
     def minimumSizeHint(self) -> QSize:
         """Return a size in which each view can be read, by scrolling where need be."""
         unit = theme.unit()
-        return QSize(max(round(40 * unit), self._tools.minimumSizeHint().width() + round(2.5 * unit)), round(30 * unit))
+        return QSize(max(round(40 * unit), self._tools.minimumSizeHint().width() + round(2.5 * unit)), round(37 * unit))

@@ -11,9 +11,9 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QSizePolicy, QWidget
 
+from convviz.core.numbers import grouped
 from convviz.ui import theme
 from convviz.ui.actions import Action
-from convviz.ui.lab.stack_table import grouped
 from convviz.ui.train.model import RUNNING, Phase
 from convviz.ui.widgets.bar import Bar
 from convviz.ui.widgets.buttons import FlatButton, Kind
@@ -22,7 +22,7 @@ from convviz.ui.widgets.live_text import LiveText
 if TYPE_CHECKING:
     from convviz.nn.train import TrainSnapshot
 
-BUTTONS: Final = ("run", "one_batch", "stop", "go_on", "save_now")
+BUTTONS: Final = ("run", "one_batch", "stop", "go_on", "open_run", "save_now")
 MOST_SPEED: Final = 88_888
 """Images a second for which there is room."""
 FOLDS: Final = (
@@ -48,7 +48,7 @@ class RunBar(Bar):
         }
         self._epoch, self._known = LiveText(self), LiveText(self)  # how far, and how fast
         self._num_epochs, self._num_known = 10, 3
-        self._runs = False
+        self._runs, self._is_saved = False, True
         self._snapshot: TrainSnapshot | None = None
         self._shown_epoch, self._known_texts = "", list[str]()
         self._progress = _Progress(self)
@@ -69,13 +69,14 @@ class RunBar(Bar):
         """Return the least size, that of two rows."""
         return QSize(round(48 * theme.unit()), super().minimumSizeHint().height())
 
-    def show_phase(self, phase: Phase, can_go_on: bool, saves: bool) -> None:
+    def show_phase(self, phase: Phase, can_go_on: bool, saves: bool, is_saved: bool = True) -> None:
         """Offer what can be done in a phase.
 
         Args:
             phase: of the training.
             can_go_on: whether there is a run to go on with.
             saves: whether there is something to be saved.
+            is_saved: whether what a training that has ended came to is saved.
         """
         running, loading = phase in RUNNING, phase == "loading"
         act = self._actions
@@ -93,9 +94,11 @@ class RunBar(Bar):
         act["one_batch"].setEnabled(not loading)
         act["stop"].setEnabled(running)
         act["go_on"].setEnabled(can_go_on)
+        act["open_run"].setEnabled(not running)
+        self._buttons["open_run"].setVisible(not running)
         act["save_now"].setEnabled(running and saves)
         self._buttons["go_on"].setVisible(can_go_on)
-        self._runs = running
+        self._runs, self._is_saved = running, is_saved
         if self._snapshot is not None:
             self._show_known(self._snapshot)
         self.fold()
@@ -114,7 +117,9 @@ class RunBar(Bar):
                 known.append(self._saved(time.time() - snapshot.saved_at))
         else:
             known = [self.tr("{time} trained").format(time=clock(snapshot.progress.seconds))]
-            if snapshot.saved_at is not None:
+            if not self._is_saved:
+                known.append(self.tr("not saved"))
+            elif snapshot.saved_at is not None:
                 known.append(self.tr("saved"))
         self._shown_epoch, self._known_texts = self._epoch_text(snapshot.epoch), known
         width = self._epoch.width()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import importlib.util
-import os
-import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,23 +10,25 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from convviz.core.control import StopToken
 from convviz.core.stack import Stack
 from convviz.core.stack_file import from_json
 from convviz.nn.control import TrainControl
 from convviz.nn.settings import TrainSettings
 from convviz.nn.source import DataProgress, StoppedError
+from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
 
 if TYPE_CHECKING:
+    from convviz.nn.checkpoint import Change
     from convviz.nn.data import Dataset
+    from convviz.nn.look import ForLab
     from convviz.nn.probe import Probe
     from convviz.nn.run_folder import RunFolder
     from convviz.nn.source import Labels, Pixels
     from convviz.nn.train import DivergedError, Trainer, TrainSnapshot
     from convviz.ui.jobs import Job
-
-STARTING: Final = "Starting PyTorch"
-"""Stands in `DataProgress.what` while torch is imported."""
 
 LOOK_SECONDS: Final = 0.1
 """The shortest time between two looks at the network while it is trained."""
@@ -74,7 +72,7 @@ class Begun:
         dataset: the pictures.
         stack: the network.
         model: its name in the run's settings.
-        settings: how it is trained, with rate and momentum as they were when the session began.
+        settings: how it is trained, with rate, momentum and number of epochs as they are now.
         folder: where the run is written.
     """
 
@@ -103,6 +101,7 @@ class Update:
         snapshot: how far it is.
         probe: the last look at the network.
         batch: the last batch that was looked at.
+        for_lab: the network when `Session.lab_wanted` was last set, with the picture and the layer in view then.
     """
 
     data: DataProgress | None = None
@@ -110,6 +109,7 @@ class Update:
     snapshot: TrainSnapshot | None = None
     probe: Probe | None = None
     batch: BatchPictures | None = None
+    for_lab: ForLab | None = None
 
 
 class Session:
@@ -120,6 +120,7 @@ class Session:
     Attributes:
         control: what is asked of the training while it runs.
         view: what of the network is to be seen, None for nothing; another one may be put here from any thread.
+        lab_wanted: whether the next look is to give the network to the Lab; may be set from any thread.
         diverged: why the last job ended, if the loss ran away; the network is back in its last good state.
         newest: what a job has yielded last, which also stays when it ends with an error.
     """
@@ -128,6 +129,7 @@ class Session:
         """Prepare a new run, or to go on with the one in a folder."""
         self.control = TrainControl()
         self.view: View | None = None
+        self.lab_wanted = False
         self.diverged: DivergedError | None = None
         self.newest = Update()
         self._run = run
@@ -136,10 +138,13 @@ class Session:
         self._trainer: Trainer | None = None
         self._folder: RunFolder | None = None
         self._begun: Begun | None = None
+        self._changes: tuple[Change, ...] = ()
+        self._moves_to: Path | None = None
         self._seen: tuple[View, int] | None = None
         self._seen_at = 0.0
         self._probe: Probe | None = None
         self._batch: BatchPictures | None = None
+        self._for_lab: ForLab | None = None
 
     def stop(self) -> None:
         """Ask the job to end after this batch, saved; its outcome is still delivered."""
@@ -149,6 +154,10 @@ class Session:
     def lr(self) -> float | None:
         """The learning rate, with a schedule its highest value, in the state of the network; None without one."""
         return None if self._trainer is None else self._trainer.progress.lr
+
+    def move(self, folder: Path) -> None:
+        """Write the run into another folder from the next job on; the job makes it, with all that is known so far."""
+        self._moves_to = folder
 
     def train_job(self) -> Job:
         """Return a job that trains on from where the session is; it yields an `Update` a batch and returns the last.
@@ -193,9 +202,9 @@ class Session:
     def _begin(self, token: StopToken) -> Generator[Update, None, None]:
         """Load the pictures and make the trainer. Raises StoppedError, RefusalError."""
         run = self._run
-        if "torch" not in sys.modules:
+        if not is_torch_there():
             yield Update(DataProgress(0, 0, STARTING))
-            _load_torch_library()
+            load_torch_library()
         from convviz.nn.run_folder import RunFolder, RunInfo
         from convviz.nn.train import Trainer, resume, with_classes
 
@@ -210,18 +219,21 @@ class Session:
             dataset = yield from _loading(folder.info.data.key, stack, token)
             trainer = resume(folder, dataset)
         self._trainer, self._folder = trainer, folder
-        progress = trainer.progress
-        settings = dataclasses.replace(trainer.settings, lr=progress.lr, momentum=progress.momentum)
-        self._begun = Begun(dataset, stack, folder.info.model, settings, folder.path)
+        self._changes = trainer.progress.changes
+        self._begun = Begun(dataset, stack, folder.info.model, trainer.settings_now, folder.path)
         yield self._update(None)
 
     def _restore_folder(self) -> None:
-        """Make the run's folder anew if it is gone; training on then writes all that is known into it."""
+        """Make the run's folder anew if it is gone, or another one; training on writes all that is known into it."""
         from convviz.nn.run_folder import RunFolder
 
-        folder = self._folder
-        if folder is not None and not folder.path.exists():
-            self._folder = RunFolder.create(folder.path, folder.info)
+        folder, moves_to = self._folder, self._moves_to
+        if folder is None or self._begun is None or (moves_to is None and folder.path.exists()):
+            return
+        folder.release()
+        self._folder = RunFolder.create(moves_to or folder.path, folder.info)
+        self._begun = dataclasses.replace(self._begun, folder=self._folder.path)
+        self._moves_to = None
 
     def _look_once(self) -> Update:
         with self._in_use:
@@ -229,37 +241,44 @@ class Session:
             return self._update(None)
 
     def _update(self, snapshot: TrainSnapshot | None) -> Update:
-        self.newest = Update(None, self._begun, snapshot, self._probe, self._batch)
+        trainer, begun = self._trainer, self._begun
+        if trainer is not None and begun is not None and trainer.progress.changes != self._changes:
+            self._changes = trainer.progress.changes
+            self._begun = dataclasses.replace(begun, settings=trainer.settings_now)
+        self.newest = Update(None, self._begun, snapshot, self._probe, self._batch, self._for_lab)
         return self.newest
 
     def _look(self, at_once: bool = False) -> None:
         """Look at the network if that is asked for, there is something new to see and the last look is long ago."""
         from convviz.nn.probe import probe
+        from convviz.nn.train import enough_memory
 
         view, trainer = self.view, self._trainer
         if view is None or trainer is None:
             return
+        layer = min(view.layer_index, len(trainer.module) - 1)
+        sample = min(view.sample_index, len(trainer.dataset.test) - 1)
+        if self.lab_wanted:
+            self.lab_wanted = False
+            self._for_lab = self._given_to_lab(trainer, sample, layer)
         now, seen = time.monotonic(), (view, trainer.progress.step)
         if seen == self._seen or (now - self._seen_at < LOOK_SECONDS and not at_once):
             return
         self._seen, self._seen_at = seen, now
-        layer = min(view.layer_index, len(trainer.module) - 1)
-        sample = min(view.sample_index, len(trainer.dataset.test) - 1)
-        self._probe = probe(trainer.module, trainer.dataset.test, sample, layer)
-        self._batch = _pictures(trainer) if view.batch else None
+        with enough_memory(trainer.settings):
+            self._probe = probe(trainer.module, trainer.dataset.test, sample, layer)
+            self._batch = BatchPictures(*trainer.pictures()) if view.batch else None
 
+    def _given_to_lab(self, trainer: Trainer, sample: int, layer: int) -> ForLab:
+        """Return a layer of the network with its weights as they are now, on a test picture."""
+        from convviz.nn.checkpoint import with_weights
+        from convviz.nn.look import ForLab, preprocessed
+        from convviz.nn.network import to_unit_range
 
-def _load_torch_library() -> None:
-    """Load torch's library ahead of its import, which would hold Python's lock meanwhile, and so halt the window.
-
-    Measured on two cores: the window stood still for 0.25 s, on a busy machine 0.65 s; with this 0.09 s and 0.18 s.
-    Where there is no such file, or it cannot be loaded, the import does everything.
-    """
-    spec = importlib.util.find_spec("torch")
-    if spec is not None and spec.origin is not None:
-        library = Path(spec.origin).parent / "lib" / "libtorch_python.so"
-        if library.exists():
-            ctypes.CDLL(None).dlopen(str(library).encode(), os.RTLD_NOW)  # ctypes lets go of the lock for a call
+        assert self._begun is not None
+        stack = with_weights(self._begun.stack, trainer.module.state_dict())
+        x = preprocessed(trainer.dataset.test.images[sample], to_unit_range(stack.input_shape))
+        return ForLab(stack, x.astype(np.float64), layer)
 
 
 class _EitherToken(StopToken):
@@ -277,6 +296,8 @@ class _EitherToken(StopToken):
 def data_job(key: str, stack: Stack, download: bool = False) -> Job:
     """Return a job that yields `DataProgress` and returns the data set that fits a stack, None if it was stopped.
 
+    Afterwards all that a training needs is imported.
+
     Args:
         key: what `load_dataset` takes.
         stack: whose input the pictures are made for.
@@ -292,11 +313,26 @@ def data_job(key: str, stack: Stack, download: bool = False) -> Job:
         try:
             if download:
                 yield from download_cifar10(token=token)
-            return (yield from load_dataset(key, (height, width), channels, token=token))
+            dataset = yield from load_dataset(key, (height, width), channels, token=token)
         except StoppedError:
             return None
+        yield from _warming_up()
+        return dataset
 
     return job
+
+
+def _warming_up() -> Generator[DataProgress, None, None]:
+    """Import what training needs while its user still looks around: torch takes seconds, its first optimizer one more.
+
+    The first batch then comes within a second of the press.
+    """
+    if not is_torch_there():
+        yield DataProgress(0, 0, STARTING)
+        load_torch_library()
+    from convviz.nn.train import warm_up
+
+    warm_up()
 
 
 def _loading(key: str, stack: Stack, token: StopToken) -> Generator[Update, None, Dataset]:
@@ -311,16 +347,3 @@ def _loading(key: str, stack: Stack, token: StopToken) -> Generator[Update, None
         except StopIteration as end:
             dataset: Dataset = end.value
             return dataset
-
-
-def _pictures(trainer: Trainer) -> BatchPictures:
-    """Return the batch that was done last, or the first, made once more as it was."""
-    from convviz.nn.batches import Augment, Batches
-
-    settings = trainer.settings
-    augment = Augment(settings.flip, settings.crop, settings.cutout)
-    batches = Batches(trainer.dataset.train, settings.batch_size, settings.seed, augment)
-    epoch, index = divmod(max(0, trainer.progress.step - 1), trainer.batches_per_epoch)
-    x, labels = batches.batch(epoch, index)
-    images = x.add(1).mul(127.5).round().byte().numpy()
-    return BatchPictures(images, labels.numpy())

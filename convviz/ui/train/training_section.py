@@ -10,7 +10,7 @@ from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox, QVBoxLayout, QWidget
 
 from convviz.core.numbers import NumberError, format_number, parse_number
-from convviz.nn.settings import DEVICES, OPTIMIZERS, SCHEDULES
+from convviz.nn.settings import DEVICES, OPTIMIZERS, RANGES, SCHEDULES
 from convviz.ui import theme
 from convviz.ui.train.locks import Locks
 from convviz.ui.train.model import LIVE_SETTINGS, TrainModel
@@ -59,7 +59,7 @@ class RateSpin(QDoubleSpinBox):
 
 
 class TrainingSection(QWidget):
-    """A control for each of `TrainSettings`. The rate and the momentum can be changed while a training runs."""
+    """A control for each of `TrainSettings`. Those of `LIVE_SETTINGS` can be changed while a training runs."""
 
     def __init__(self, model: TrainModel, locks: Locks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,7 +90,6 @@ class TrainingSection(QWidget):
             "lr",
             self.tr("Learning rate"),
             self.tr("How far a step goes; with a schedule its highest value. It can be changed while training."),
-            (1e-9, 1000),
         )
         self._add_choice(
             section,
@@ -104,7 +103,6 @@ class TrainingSection(QWidget):
             "momentum",
             self.tr("Momentum"),
             self.tr("How much of the last step goes on; Adam's first beta. It can be changed while training."),
-            (0, 0.9999),
         )
         self._add_switch(section, "nesterov", self.tr("Nesterov"), self.tr("Look ahead before each step (SGD only)."))
         self._add_number(
@@ -112,25 +110,25 @@ class TrainingSection(QWidget):
             "weight_decay",
             self.tr("Weight decay"),
             self.tr("A share of every weight that is taken off with each step, times the rate."),
-            (0, 10),
         )
-        self._add_whole(section, "batch_size", self.tr("Batch size"), self.tr("Pictures a step."), (1, 65536))
+        self._add_whole(section, "batch_size", self.tr("Batch size"), self.tr("Pictures a step."))
         self._add_whole(
-            section, "epochs", self.tr("Epochs"), self.tr("Passes through all training pictures."), (1, 10_000)
+            section,
+            "epochs",
+            self.tr("Epochs"),
+            self.tr("Passes through all training pictures. It can be changed while training, and afterwards."),
         )
         self._add_number(
             section,
             "label_smoothing",
             self.tr("Smoothing"),
             self.tr("Label smoothing: the share of the target that is spread evenly over all classes."),
-            (0, 0.99),
         )
         self._add_whole(
             section,
             "seed",
             self.tr("Seed"),
             self.tr("The same seed gives the same weights, batches and curve on the CPU."),
-            (0, 2**31 - 1),
         )
         self._add_choice(
             section,
@@ -151,14 +149,10 @@ class TrainingSection(QWidget):
         section = Section(self.tr("VARIED PICTURES"))
         self._add_switch(section, "flip", self.tr("Flip"), self.tr("Mirror every other picture left to right."))
         self._add_whole(
-            section, "crop", self.tr("Crop"), self.tr("Shift each picture by up to so many pixels; 0 is off."), (0, 64)
+            section, "crop", self.tr("Crop"), self.tr("Shift each picture by up to so many pixels; 0 is off.")
         )
         self._add_whole(
-            section,
-            "cutout",
-            self.tr("Cutout"),
-            self.tr("Cover a square of this side in each picture; 0 is off."),
-            (0, 64),
+            section, "cutout", self.tr("Cutout"), self.tr("Cover a square of this side in each picture; 0 is off.")
         )
         return section
 
@@ -170,16 +164,16 @@ class TrainingSection(QWidget):
         section.add_row(text, combo)
         self._add(name, combo)
 
-    def _add_number(self, section: Section, name: str, text: str, tooltip: str, limits: tuple[float, float]) -> None:
-        spin = scaling(RateSpin(*limits))
+    def _add_number(self, section: Section, name: str, text: str, tooltip: str) -> None:
+        spin = scaling(RateSpin(*RANGES[name]))
         spin.setAccessibleName(text)
         spin.setToolTip(tooltip)
         spin.valueChanged.connect(partial(self._model.set_setting, name))
         section.add_row(text, spin)
         self._add(name, spin)
 
-    def _add_whole(self, section: Section, name: str, text: str, tooltip: str, limits: tuple[int, int]) -> None:
-        spin = whole_number(text, tooltip, *limits)
+    def _add_whole(self, section: Section, name: str, text: str, tooltip: str) -> None:
+        spin = whole_number(text, tooltip, *map(int, RANGES[name]))
         spin.valueChanged.connect(partial(self._model.set_setting, name))
         section.add_row(text, spin)
         self._add(name, spin)

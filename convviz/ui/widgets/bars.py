@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
 from convviz.ui import theme
@@ -24,6 +24,13 @@ FEWEST_ROWS = 4
 def percent(share: float, digits: int = 0) -> str:
     """Return a share as a percentage: “71 %”; “–” where there is none (NaN)."""
     return "–" if math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def shortened(text: str, font: QFont, room: float) -> str:
+    """Return a line of text as it fits a room in px: with an ellipsis in its middle if it is longer."""
+    if theme.text_width(font, text) <= room:
+        return text
+    return QFontMetricsF(font).elidedText(text, Qt.TextElideMode.ElideMiddle, room)
 
 
 class ClassBars(QAbstractScrollArea):
@@ -115,25 +122,18 @@ class ClassBars(QAbstractScrollArea):
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         font = theme.font(bold=k == self._bold)
         painter.setFont(font)
-        draw_line(painter, line, self._shortened(self._names[k], name_width, k == self._bold), font)
+        draw_line(painter, line, shortened(self._names[k], font, name_width), font)
         font = theme.font()
         painter.setFont(font)
         draw_line(painter, line, percent(share), font, right=True)
-
-    @staticmethod
-    def _shortened(name: str, room: float, bold: bool) -> str:
-        font = theme.font(bold=bold)
-        if theme.text_width(font, name) <= room:
-            return name
-        return QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideMiddle, room)
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Show a name in full that is shortened."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             k = (event.pos().y() + self.verticalScrollBar().value()) // self._row
             if k < len(self._names):
-                name, bold = self._names[k], k == self._bold
-                if self._shortened(name, self._name_width(), bold) != name:
+                name = self._names[k]
+                if shortened(name, theme.font(bold=k == self._bold), self._name_width()) != name:
                     QToolTip.showText(event.globalPos(), plain(name), self)
                     return True
         return super().viewportEvent(event)

@@ -8,7 +8,7 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from convviz.ui import theme
 from convviz.ui.actions import Action
@@ -60,6 +60,10 @@ class FlatButton(QToolButton):
         if icon != self._icon:
             self._icon = icon
             self.update()
+
+    def drop_down(self, menu: QMenu) -> None:
+        """Open a menu below the button."""
+        menu.popup(self.mapToGlobal(self.rect().bottomLeft()))
 
     def _words(self) -> str:
         action = self.defaultAction()

@@ -14,16 +14,11 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent,
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.core.numbers import format_number
+from convviz.core.plotting import LARGEST, even_ticks, log_ticks, round_spacing, thinned, whole_spacing, with_room
 from convviz.ui import theme
 from convviz.ui.widgets.numerals import draw_line
 
 Values = npt.NDArray[np.float64]
-
-LARGEST = 1e100
-"""Values up to this magnitude are shown, on a logarithmic axis from its inverse on; the axes end there."""
-
-CLOCK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
-"""Distances of ticks on a clock; above, whole hours."""
 
 SHARE_OF_PLOT = 0.2
 """A list of curves in the corner that takes more of the plot is shown only while it is read."""
@@ -36,54 +31,6 @@ PIECE = 8
 
 NARROW_LINE = 0.125
 """Width of a thin line in spacing units: one pixel at 100 %."""
-
-
-# ---- places of ticks
-
-
-def round_spacing(least: float) -> float:
-    """Return the least of 1, 2 or 5 times a power of ten that is not below ``least`` (above 0)."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= least)
-
-
-def whole_spacing(least: float) -> float:
-    """Return the like for what is counted in whole numbers."""
-    return round_spacing(max(1.0, least))
-
-
-def clock_spacing(least: float) -> float:
-    """Return the like for seconds that are read as on a clock."""
-    fitting = (float(seconds) for seconds in CLOCK_SECONDS if seconds >= least)
-    return next(fitting, 3600 * whole_spacing(least / 3600))
-
-
-def clock_text(seconds: float) -> str:
-    """Return seconds as "1:05" or, from an hour on, "1:00:05"."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def even_ticks(low: float, high: float, spacing: float) -> list[float]:
-    """Return the multiples of ``spacing`` from ``low`` to ``high``."""
-    return [k * spacing for k in range(math.ceil(low / spacing), math.floor(high / spacing) + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return the places of the ticks of a logarithmic axis that shows 10 to the power of ``low`` to that of ``high``.
-
-    They stand at powers of ten; where few are in view also at 2 and 5 times those; within less at even distances.
-    """
-    if high - low >= 3:
-        step = math.ceil((high - low) / 7)
-        return [float(k) for k in range(step * math.ceil(low / step), math.floor(high) + 1, step)]
-    places = [k + math.log10(m) for k in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5)]
-    places = [place for place in places if low <= place <= high]
-    if len(places) >= 2:
-        return places
-    spacing = round_spacing((10**high - 10**low) / 4)
-    return [math.log10(place) for place in even_ticks(10**low, 10**high, spacing)]
 
 
 def _number(value: float) -> str:
@@ -219,24 +166,6 @@ class Marker:
     text: str
 
 
-def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tuple[Values, Values]:
-    """Return points that draw the same picture in ``columns`` columns of pixels from ``low`` to ``high``.
-
-    Of each column the least and the greatest value are kept, in the order in which the curve rises or falls, and the
-    last point of all.
-    """
-    if len(x) <= 2 * columns:
-        return x, y
-    starts = np.unique(np.searchsorted(x, np.linspace(low, high, columns, endpoint=False)))
-    starts = np.concatenate([[0], starts[(starts > 0) & (starts < len(x))]])
-    ends = np.append(starts[1:], len(x)) - 1
-    least, greatest = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-    rises = y[starts] <= y[ends]
-    pairs = np.where(rises, (least, greatest), (greatest, least)).T.ravel()
-    places = np.stack([x[starts], x[ends]], axis=1).ravel()
-    return np.append(places, x[-1]), np.append(pairs, y[-1])
-
-
 @dataclass(frozen=True)
 class _Scale:
     """The straight way from numbers, or their logarithms, to pixels."""
@@ -266,14 +195,6 @@ class _Scale:
     def number(self, px: float) -> float:
         """Return the number at a pixel."""
         return self.low + (px - self.start) / (self.end - self.start) * (self.high - self.low)
-
-
-def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
-    """Return a range with some room around, and not so small that what hardly changes would look wild."""
-    size = max(abs(low), abs(high))
-    least = 0.1 if log else 0.1 * size if size >= 1 / LARGEST else 1.0
-    more = max(0.05 * (high - low), (least - (high - low)) / 2)
-    return low - more, high + more
 
 
 def _polygon(pixels: Values) -> QPolygonF:
@@ -415,7 +336,7 @@ class CurvePlot(QWidget):
         low, high = min(low, high if most is None else most), high if most is None else min(high, most)
         if self._log_y:
             low, high = math.log10(low), math.log10(high)
-        padded = _padded(low, high, self._log_y)
+        padded = with_room(low, high, self._log_y)
         return padded[0] if least is None else least, padded[1] if most is None else most
 
     # ---- reading

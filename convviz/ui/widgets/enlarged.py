@@ -4,18 +4,109 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.folding import FoldingRow
-from convviz.ui.widgets.grid_content import GridContent
-from convviz.ui.widgets.number_grid import NumberGrid
+from convviz.ui.widgets.grid_content import Cell, GridContent
+from convviz.ui.widgets.number_grid import ARROWS, NumberGrid
 from convviz.ui.widgets.tool_row import Heading
 
 CHANNELS = 3
 GRID_UNITS = 18.0
+LEAST_CELL, READABLE_CELL = 4.0, 5.0
+"""Sides of a cell in units: the least with which all cells are shown at first, and that which is shown instead."""
+ZOOM_KEYS = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
+
+
+class ReadableGrid(NumberGrid):
+    """Starts with cells whose numbers can be read, around a cell if all have no room, and stays as it was moved.
+
+    The arrow keys scroll, plus and minus zoom.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(editable=False)
+        self._start: Cell | None = None
+        self._moved = False
+
+    def open(self, around: Cell | None) -> None:
+        """Start again, with a cell in view, or the middle."""
+        self._start, self._moved = around, False
+        self._show_start()
+
+    def set_content(self, content: GridContent, shown: int | None = None) -> None:
+        """Show other values; start again where they are more or fewer."""
+        before = self.content.values.shape
+        super().set_content(content, shown)
+        if content.values.shape != before:
+            self.open(None)
+
+    def _show_start(self) -> None:
+        if self._moved:
+            return
+        self.fit()
+        unit = theme.unit()
+        if self.cell_px < LEAST_CELL * unit:
+            center = None if self._start is None else self.geometry_of_cells.cell_rect(*self._start).center()
+            self.zoom(READABLE_CELL * unit / self.cell_px, center)
+
+    def _scroll(self, down: int, right: int) -> None:
+        """Show what is beyond an edge."""
+        seen, (height, width) = self.geometry_of_cells.visible_cells(), self.content.values.shape
+        middle = seen.center()
+        row = (seen.top() - 1, middle.y(), seen.bottom() + 1)[down + 1]
+        col = (seen.left() - 1, middle.x(), seen.right() + 1)[right + 1]
+        self.ensure_visible((min(height - 1, max(0, row)),), (min(width - 1, max(0, col)),))
+
+    # ---- events
+
+    def event(self, event: QEvent) -> bool:
+        """Keep the keys that scroll and zoom from being taken as shortcuts."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._moves(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    @staticmethod
+    def _moves(event: QKeyEvent) -> bool:
+        others = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+        return not event.modifiers() & others and (event.key() in ARROWS or event.key() in ZOOM_KEYS)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Scroll or zoom."""
+        if not self._moves(event):
+            super().keyPressEvent(event)
+            return
+        self._moved = True
+        if event.key() in ARROWS:
+            self._scroll(*ARROWS[Qt.Key(event.key())])
+        else:
+            self.zoom(ZOOM_KEYS[Qt.Key(event.key())])
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom or scroll."""
+        self._moved = True
+        super().wheelEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Begin to pan."""
+        self._moved |= event.button() == Qt.MouseButton.MiddleButton
+        super().mousePressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Start anew in another room."""
+        super().resizeEvent(event)
+        self._show_start()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Start anew in another scale."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._show_start()
 
 
 class EnlargedView(QWidget):
@@ -30,7 +121,7 @@ class EnlargedView(QWidget):
         close.setToolTip(self.tr("Show all maps and kernels again (Esc)."))
         close.setAccessibleName(self.tr("Show all maps and kernels"))
         close.clicked.connect(self.closed)
-        self.grids = tuple(NumberGrid(editable=False) for _ in range(CHANNELS))
+        self.grids = tuple(ReadableGrid() for _ in range(CHANNELS))
         self._names = tuple(QLabel() for _ in range(CHANNELS))
         columns = [QWidget() for _ in range(CHANNELS)]
         for column, name, grid in zip(columns, self._names, self.grids, strict=True):
@@ -38,7 +129,9 @@ class EnlargedView(QWidget):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.addWidget(name)
             layout.addWidget(grid, 1)
-            grid.setToolTip(self.tr("Ctrl with the wheel zooms; the wheel scrolls what is larger than its room."))
+            grid.setToolTip(
+                self.tr("The wheel or the arrow keys scroll what has no room; Ctrl with the wheel, + and − zoom.")
+            )
         self._columns = tuple(columns)
         header = QHBoxLayout()
         header.addWidget(self._title, 1)
@@ -67,10 +160,10 @@ class EnlargedView(QWidget):
                 grid.setAccessibleName(f"{title}, {name}" if name else title)
                 grid.set_content(content, shown)
 
-    def open(self) -> None:
-        """Take the keyboard and show all cells."""
+    def open(self, around: Cell | None = None) -> None:
+        """Take the keyboard and show numbers that can be read: all, or those around a cell where all have no room."""
         for grid in self.grids:
-            grid.fit()
+            grid.open(around)
         self.grids[0].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

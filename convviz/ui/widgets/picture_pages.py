@@ -39,7 +39,8 @@ class PicturePages(QWidget):
         )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(ToolRow(*tools, self._words, self._page))
+        self._tools = ToolRow(*tools, self._words, self._page)
+        column.addWidget(self._tools)
         column.addWidget(self.pictures, 1)
         self._page.chosen.connect(self._show_page)
         self.pictures.activated.connect(self._on_activated)
@@ -59,7 +60,7 @@ class PicturePages(QWidget):
         self._words.setText(words)
         self._images, self._indices, self._caption = images, indices, caption
         self._page.set_count(-(-len(indices) // PAGE), named=True)
-        self._page.setEnabled(len(indices) > PAGE)
+        self._tools.set_tool_visible(self._page, len(indices) > PAGE)
         self._show_page()
 
     def show_first_page(self) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton
+
+if TYPE_CHECKING:
+    from convviz.nn.source import DataProgress
 
 
 class _Bar(QWidget):
@@ -67,6 +72,10 @@ class ProgressRow(QWidget):
         self._bar.share = share
         self._bar.update()
 
+    def show_data(self, progress: DataProgress) -> None:
+        """Show what is being prepared."""
+        self.show_progress(progress_text(progress), progress.done / progress.total if progress.total else 0.0)
+
     def show_cancelled(self, text: str) -> None:
         """Show what was not computed, and offer to do so."""
         self._show(text, running=False)
@@ -89,3 +98,12 @@ class ProgressRow(QWidget):
         unit = theme.unit()
         self._row.setContentsMargins(round(2 * unit), round(0.5 * unit), round(2 * unit), round(0.5 * unit))
         self._row.setSpacing(round(1.5 * unit))
+
+
+def progress_text(progress: DataProgress) -> str:
+    """Return what is being prepared, and how much of it is done where that is known."""
+    what = QCoreApplication.translate("Data", progress.what)
+    if not progress.total:
+        return QCoreApplication.translate("Data", "{what}…").format(what=what)
+    percent = int(100 * progress.done / progress.total)
+    return QCoreApplication.translate("Data", "{what}… {percent} %").format(what=what, percent=percent)

@@ -26,6 +26,11 @@ def png_of(size: QSize, draw: Draw) -> bytes:
     painter = QPainter(image)
     draw(painter)
     painter.end()
+    return as_png(image)
+
+
+def as_png(image: QImage) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
     buffer = QBuffer()
     image.save(buffer, "PNG")  # type: ignore[call-overload]  # the stub asks for bytes, the function for text
     return bytes(buffer.data().data())
@@ -63,6 +68,7 @@ class Saver(QObject):
         self._path = Path()
         self._jobs = JobRunner(self)
         self._jobs.succeeded.connect(self._on_made)
+        self._jobs.failed.connect(self._on_failed)
 
     def ask_where(self, title: str, name: str, suffix: str, kinds: str) -> Path | None:
         """Return the file that the user chooses, with a suffix; None if none.
@@ -105,3 +111,7 @@ class Saver(QObject):
     @Slot(object)
     def _on_made(self, data: bytes) -> None:
         self.write(self._path, data)
+
+    @Slot(object)
+    def _on_failed(self, error: Exception) -> None:
+        raise error

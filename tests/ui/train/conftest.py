@@ -2,21 +2,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QThread
 from PySide6.QtWidgets import QApplication
 
 from convviz.ui.main_window import MainWindow
 from convviz.ui.train.model import TrainModel
 from convviz.ui.train.page import TrainPage
 from tests.ui.train.run_cases import prepare
-
-
-@pytest.fixture
-def threads(qapp: QApplication) -> Iterator[None]:
-    """Threads that were asked to stop have ended before the next test."""
-    yield
-    for thread in qapp.findChildren(QThread):
-        assert thread.wait(20_000)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pytestqt.qtbot import QtBot
 
 from convviz.ui import theme
 from convviz.ui.train.batch_grid import BatchGrid
+from convviz.ui.widgets.card import Hint
 from convviz.ui.widgets.mosaic import pixels_of
 
 CLASSES = ("cat", "dog", "a class with a very long name indeed")
@@ -18,6 +19,15 @@ def grid(qtbot: QtBot, light: QApplication) -> BatchGrid:
     grid.resize(560, 300)
     grid.show()
     return grid
+
+
+def test_before_the_first_batch_it_says_when_there_will_be_one(grid: BatchGrid) -> None:
+    (hint,) = grid.findChildren(Hint)
+    assert hint.isVisible()
+    assert not grid.pictures.isVisible()
+    grid.show_batch(np.zeros((1, 3, 8, 8), np.uint8), np.zeros(1, np.int64), CLASSES)
+    assert not hint.isVisible()
+    assert grid.pictures.isVisible()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -20,11 +20,10 @@ from pytestqt.qtbot import QtBot
 
 from convviz.core.layers import Conv2d
 from convviz.nn.settings import RECOMMENDED, TrainSettings
-from convviz.nn.source import DataProgress
 from convviz.ui import theme
 from convviz.ui.lab.stack_cards import CardList
 from convviz.ui.train.controls import Controls
-from convviz.ui.train.data_section import ARCHIVE, FOLDER, progress_text
+from convviz.ui.train.data_section import ARCHIVE, FOLDER
 from convviz.ui.train.model import CIFAR10, LIVE_SETTINGS, OWN_MODEL, SHAPES10, TrainModel
 from convviz.ui.train.model_section import LAB, model_name
 from convviz.ui.train.training_section import RateSpin
@@ -203,11 +202,6 @@ def test_cifar_10_can_be_downloaded(
     monkeypatch.setattr(model, "load_data", lambda download=False: asked.append(download))
     controls.data.download.click()
     assert asked == [True]
-
-
-def test_progress_is_said_with_its_share() -> None:
-    assert progress_text(DataProgress(1, 3, "Drawing pictures")) == "Drawing pictures… 33 %"
-    assert progress_text(DataProgress(7, 0, "Unpacking CIFAR-10")) == "Unpacking CIFAR-10…"
 
 
 # ---- network

@@ -2,24 +2,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.core import display, presets
-from convviz.core.display import as_pictures, laid_out
+from convviz.core.display import as_pictures
 from convviz.core.layers import Conv2d
 from convviz.core.stack import Stack
 from convviz.nn.probe import Probe
 from convviz.ui import theme
-from convviz.ui.train.maps import MapsPanel, kernel_names
+from convviz.ui.train.maps import MapsPanel
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.color_map import color_map
 from convviz.ui.widgets.mosaic import Mosaic, pixels_of
-from convviz.ui.widgets.scope import EACH, FIXED, LAYER, ColourScope, own_levels
+from convviz.ui.widgets.scope import EACH, FIXED, LAYER
 from convviz.ui.widgets.tool_row import Heading
 
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -83,57 +81,6 @@ def colors(mosaic: Mosaic, index: int, shape: tuple[int, int]) -> NDArray[np.uin
 
 def expected(values: NDArray[np.float32], level: float) -> NDArray[np.uint32]:
     return color_map(False).argb[display.to_index(values, level)]
-
-
-# ---- what the colours stand for
-
-maps = st.builds(
-    lambda seed, scale, shape: scale * np.random.default_rng(seed).normal(size=shape),
-    st.integers(0, 1000),
-    st.sampled_from([1e-6, 1.0, 1e6]),
-    st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4)),
-)
-
-
-@given(maps=maps)
-def test_each_map_has_its_own_largest_number(maps: NDArray[np.float64]) -> None:
-    assert own_levels(maps).ravel().tolist() == [display.signed_levels(one) for one in maps]
-
-
-def test_levels_leave_out_what_is_not_finite() -> None:
-    maps = np.array([[[np.nan, -2.0]], [[np.inf, 0.0]], [[0.0, 0.0]]])
-    assert own_levels(maps).ravel().tolist() == [2.0, 1.0, 1.0]
-
-
-def test_a_fixed_level_is_that_of_the_first_look() -> None:
-    scope, first, later = ColourScope(), np.array([-2.0, 1.0]), np.array([5.0, 1.0])
-    assert [scope.level("a", values) for values in (first, later)] == [2.0, 5.0]
-    scope.kind = FIXED
-    assert [scope.level("a", later), scope.level("b", later), scope.level("b", first)] == [2.0, 5.0, 5.0]
-    scope.kind = EACH
-    assert scope.level("a", later) is None
-    scope.kind = FIXED
-    scope.forget()
-    assert scope.level("a", later) == 5.0
-
-
-def test_colours_of_kernels_have_zero_in_the_middle() -> None:
-    weight = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, np.nan]).reshape(1, 1, 1, 6)
-    assert as_pictures(weight, 1.0).ravel().tolist() == [0, 0, 128, 255, 255, 128]
-
-
-def test_single_numbers_become_one_wrapped_map() -> None:
-    shown, count = laid_out(np.arange(10.0).reshape(10, 1, 1))
-    assert (shown.shape[0], count) == (1, 10)
-    assert shown.ravel()[:10].tolist() == list(range(10))
-    square = np.zeros((4, 3, 3))
-    assert laid_out(square) == (square, None)
-
-
-def test_kernels_are_named_by_their_number_and_their_channel() -> None:
-    assert kernel_names(2, 3) == ("0 R", "0 G", "0 B", "1 R", "1 G", "1 B")
-    assert kernel_names(2, 2) == ("0, 0", "0, 1", "1, 0", "1, 1")
-    assert kernel_names(3, 1) == ("0", "1", "2")
 
 
 # ---- the look
@@ -279,6 +226,18 @@ def test_a_click_enlarges_a_map_with_its_numbers_and_escape_closes_it(qtbot: QtB
     qtbot.keyClick(grid, Qt.Key.Key_Escape)
     assert panel.maps.isVisible()
     assert panel.maps.hasFocus()
+
+
+def test_a_click_on_a_cell_enlarges_the_map_around_it(qtbot: QtBot, panel: MapsPanel) -> None:
+    box = panel.maps.map_rect(4)
+    place = (box.topLeft() + QPointF(24.5 * box.width() / 28, 3.5 * box.height() / 28)).toPoint()
+    qtbot.mouseMove(panel.maps.viewport(), place)
+    qtbot.mouseClick(panel.maps.viewport(), LEFT, pos=place)
+    QApplication.processEvents()
+    geometry = panel.enlarged.grids[0].geometry_of_cells
+    assert geometry.viewport.contains(geometry.cell_rect(3, 24))
+    assert not geometry.viewport.contains(geometry.all_cells)
+    assert geometry.cell >= 5 * theme.unit()  # so that the numbers can be read
 
 
 def test_return_enlarges_the_chosen_kernel(qtbot: QtBot, panel: MapsPanel) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -8,19 +10,27 @@ from PySide6.QtCore import QThread
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from convviz.core.control import StopToken
 from convviz.core.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
 from convviz.core.presets import PRESETS
 from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
+from convviz.nn.data import Dataset
 from convviz.nn.run_folder import RunFolder
 from convviz.nn.settings import RECOMMENDED, TrainSettings
+from convviz.nn.source import DataProgress
 from convviz.ui.lab import state as lab
 from convviz.ui.train.model import CIFAR10, OWN_MODEL, TrainModel, pooling_of, with_pooling
 from convviz.ui.train.session import View
-from tests.nn.train_cases import tiny_stack
+from tests.nn.train_cases import SETTINGS, tiny_dataset, tiny_stack
 from tests.ui.train.run_cases import prepare
 
 LONG_MS = 30_000
+
+
+def loads_tiny(*_: object, token: StopToken) -> Generator[DataProgress, None, Dataset]:
+    yield DataProgress(1, 2, "Drawing pictures")
+    return tiny_dataset()
 
 
 def wait(qtbot: QtBot, model: TrainModel, *phases: str) -> None:
@@ -134,6 +144,65 @@ def test_a_stopped_run_goes_on(qtbot: QtBot, model: TrainModel) -> None:
     assert step(model) == 18
 
 
+def test_a_finished_run_can_be_given_more_epochs(qtbot: QtBot, model: TrainModel) -> None:
+    model.start()
+    wait(qtbot, model, "finished")
+    told: list[bool] = []
+    model.phase_changed.connect(lambda: told.append(model.can_go_on))
+    model.set_setting("epochs", 2)
+    assert model.settings.epochs == 3
+    for epochs in (4, 5, 3, 5):
+        model.set_setting("epochs", epochs)
+    assert told == [True, False, True]
+    folder = model.run_folder
+    model.go_on()
+    assert model.phase == "loading"
+    wait(qtbot, model, "finished")
+    assert (step(model), model.run_folder, model.can_go_on) == (30, folder, False)
+
+
+def test_epochs_change_while_it_runs(qtbot: QtBot, model: TrainModel, tmp_path: Path) -> None:
+    prepare(model, tmp_path / "runs", epochs=10_000)
+    paused(qtbot, model)
+    model.set_setting("epochs", 2)
+    model.resume()
+    wait(qtbot, model, "finished")
+    assert step(model) == 12
+    assert model.update.begun is not None
+    assert model.update.begun.settings == model.settings
+
+
+def test_a_run_goes_on_with_what_was_changed_while_it_stood(qtbot: QtBot, model: TrainModel) -> None:
+    paused(qtbot, model)
+    model.stop()
+    wait(qtbot, model, "stopped")
+    model.set_setting("lr", 0.003)
+    model.set_setting("epochs", 4)
+    model.go_on()
+    wait(qtbot, model, "finished")
+    assert model.update.snapshot is not None
+    changes = [(change.step, change.name, change.value) for change in model.update.snapshot.progress.changes]
+    assert changes == [(1, "lr", 0.003), (1, "epochs", 4)]
+
+
+def test_a_run_that_goes_on_is_chosen_again(qtbot: QtBot, model: TrainModel) -> None:
+    """What was chosen since for another run has no part in it."""
+    paused(qtbot, model)
+    model.set_setting("lr", 0.004)
+    model.resume()
+    wait(qtbot, model, "finished")
+    chosen = model.model, model.data, model.settings
+    model.choose_preset("fast_cnn")
+    model.set_setting("epochs", 20)
+    assert not model.can_go_on
+    model.go_on()
+    assert (model.model, model.data, model.settings) == chosen
+    assert model.stack.shapes == tiny_stack().shapes
+    wait(qtbot, model, "finished")
+    assert model.update.snapshot is not None
+    assert [change.name for change in model.update.snapshot.progress.changes] == ["lr"]
+
+
 def test_a_run_is_saved_when_asked_for(qtbot: QtBot, model: TrainModel) -> None:
     paused(qtbot, model)
     assert model.run_folder is not None
@@ -162,7 +231,7 @@ def test_a_runaway_loss_is_offered_a_smaller_rate(qtbot: QtBot, model: TrainMode
     assert signal.args is not None
     assert isinstance(signal.args[0], RefusalError)
     assert (model.phase, model.has_diverged, model.can_go_on) == ("failed", True, True)
-    assert model.smaller_rate == 200
+    assert model.smaller_rate == 0.02  # what is recommended
     model.set_setting("lr", 0.05)
     model.go_back_with_smaller_rate()
     assert model.settings.lr == 0.01
@@ -209,6 +278,17 @@ def test_the_network_is_looked_at_during_and_after_the_run(qtbot: QtBot, model: 
     assert (model.update.probe.sample_index, model.update.probe.layer_index) == (9, 2)
     assert model.update.batch is not None
     assert step(model) == 1
+
+
+def test_a_look_that_fails_is_said(qtbot: QtBot, model: TrainModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused(qtbot, model)
+    model.stop()
+    wait(qtbot, model, "stopped")
+    monkeypatch.setattr("convviz.nn.probe.probe", lambda *_: 1 / 0)
+    with qtbot.captureExceptions() as exceptions:
+        model.look(View(4, 1))
+        qtbot.waitUntil(lambda: bool(exceptions), timeout=LONG_MS)
+    assert exceptions[0][0] is ZeroDivisionError
 
 
 def test_nothing_is_looked_at_before_there_is_a_network(model: TrainModel) -> None:
@@ -269,6 +349,28 @@ def test_a_stopped_run_is_kept_for_the_next_start(qtbot: QtBot, model: TrainMode
     model.go_on()
     wait(qtbot, model, "finished")
     assert json.loads(model.to_json())["run"] is None
+
+
+@pytest.mark.parametrize("other_preset", [False, True])
+def test_after_the_next_start_a_run_goes_on_with_what_was_chosen_for_it(
+    qtbot: QtBot, model: TrainModel, monkeypatch: pytest.MonkeyPatch, other_preset: bool
+) -> None:
+    monkeypatch.setattr("convviz.nn.data.load_dataset", loads_tiny)
+    model.start()
+    wait(qtbot, model, "finished")
+    model.set_setting("epochs", 4)
+    stored = json.loads(model.to_json())
+    assert stored["run"] == str(model.run_folder)
+    other = TrainModel()
+    other.restore(json.dumps(stored))
+    if other_preset:
+        other.choose_preset("fast_cnn")
+    else:
+        other.set_setting("epochs", 5)
+    other.go_on()
+    wait(qtbot, other, "finished")
+    assert step(other) == (18 if other_preset else 30)
+    assert other.settings == dataclasses.replace(SETTINGS, epochs=3 if other_preset else 5)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QScrollArea
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QScrollArea
 from pytestqt.qtbot import QtBot
 
+from convviz.core import stack_file
+from convviz.core.presets import PRESETS
+from convviz.nn.look import ForLab
 from convviz.nn.run_folder import RunFolder
 from convviz.ui import theme
 from convviz.ui.main_window import MainWindow
 from convviz.ui.settings import Settings
+from convviz.ui.train.model import Phase, TrainModel
 from convviz.ui.train.page import TrainPage
+from convviz.ui.train.session import View
 from convviz.ui.widgets.live_text import LiveText
+from tests.ui.lab.driving import button
 from tests.ui.train.run_cases import prepare
 from tests.ui.train.test_model import LONG_MS, paused, step, wait
 
@@ -136,11 +143,11 @@ def test_a_runaway_loss_offers_a_smaller_rate(qtbot: QtBot, page: TrainPage, tmp
     prepare(page.model, tmp_path / "runs", lr=1000, schedule="constant", epochs=20)
     page.actions_by_name["run"].trigger()
     wait(qtbot, page.model, "failed")
-    assert "step" in page.info_bar.message
-    assert page.remedy.text() == "Go on with rate 200"
+    assert "step" in page.message.message
+    assert page.message.remedy.text() == "Go on with rate 0.02"
     page.model.set_setting("lr", 0.05)
-    page.remedy.click()
-    assert not page.remedy.isVisible()
+    page.message.remedy.click()
+    assert not page.message.remedy.isVisible()
     wait(qtbot, page.model, "finished")
     assert page.model.settings.lr == 0.01
 
@@ -151,20 +158,20 @@ def test_a_folder_that_vanished_can_be_tried_again(qtbot: QtBot, page: TrainPage
     shutil.rmtree(page.model.run_folder)
     page.model.save_now()
     wait(qtbot, page.model, "failed")
-    assert "The network is kept in memory." in page.info_bar.message
-    page.remedy.click()
+    assert "The network is kept in memory." in page.message.message
+    page.message.remedy.click()
     wait(qtbot, page.model, "finished")
-    assert page.info_bar.message == ""
+    assert page.message.message == ""
     assert RunFolder.open(page.model.run_folder).load().progress.step == 18
 
 
 def test_pictures_that_cannot_be_used_are_a_message(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
     with qtbot.waitSignal(page.model.data_failed, timeout=LONG_MS):
         page.model.choose_data(str(tmp_path / "nowhere"))
-    assert "nowhere" in page.info_bar.message
-    assert not page.remedy.isVisible()
+    assert "nowhere" in page.message.message
+    assert not page.message.remedy.isVisible()
     page.model.choose_data("shapes10")
-    assert page.info_bar.message == ""
+    assert page.message.message == ""
     page.model.cancel_data()
 
 
@@ -196,32 +203,130 @@ def test_the_labs_stack_can_be_trained(page: TrainPage, window: MainWindow) -> N
     page.model.cancel_data()
 
 
+def test_a_stack_of_a_file_can_be_trained(
+    qtbot: QtBot, page: TrainPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.convviz"
+    path.write_text(stack_file.to_json(PRESETS["lenet5_rgb"]()), encoding="utf-8")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    page.controls.network.stack_file_wanted.emit()
+    qtbot.waitUntil(lambda: page.model.stack == PRESETS["lenet5_rgb"]())
+    assert page.message.message == ""
+    page.model.cancel_data()
+
+
+def test_a_file_that_is_no_stack_changes_nothing(
+    qtbot: QtBot, page: TrainPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, path = page.model.stack, tmp_path / "mine.convviz"
+    path.write_text("hello", encoding="utf-8")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    page.choose_stack()
+    qtbot.waitUntil(lambda: bool(page.message.message))
+    assert page.message.message == "This is not a stack file: its text is not JSON. Nothing was changed."
+    assert page.model.stack is before
+
+
+@pytest.mark.parametrize("phase", ["paused", "finished"])
+def test_a_trained_network_is_given_to_the_lab_as_it_is(qtbot: QtBot, page: TrainPage, phase: Phase) -> None:
+    if phase == "paused":
+        page.model.one_batch()
+    else:
+        page.model.start()
+    wait(qtbot, page.model, phase)
+    page.model.look(View(sample_index=3, layer_index=2))
+    qtbot.waitUntil(lambda: page.maps._probe is not None and page.maps._probe.layer_index == 2, timeout=LONG_MS)
+    probe = page.model.update.probe
+    assert probe is not None
+    with qtbot.waitSignal(page.lab_wanted, timeout=LONG_MS) as given:
+        button(page.maps, "Open in Lab").click()
+    assert given.args is not None
+    for_lab: ForLab = given.args[0]
+    assert for_lab.current == 2
+    np.testing.assert_allclose(for_lab.input, probe.picture / 127.5 - 1, atol=1e-6)
+    maps = for_lab.stack.forward(for_lab.input)[for_lab.current]
+    np.testing.assert_allclose(maps, probe.maps, atol=1e-5)
+    page.model.stop()
+
+
 # ---- window
 
 
-def answer_question(words: str) -> None:
-    """Answer the question that is about to be asked."""
-
-    def press() -> None:
-        box = QApplication.activeModalWidget()
-        assert isinstance(box, QMessageBox)
-        next(button for button in box.buttons() if button.text() == words).click()
-
-    QTimer.singleShot(0, press)
+def answer(page: TrainPage, words: str) -> None:
+    """Answer the question that is asked."""
+    assert page._question is not None
+    next(button for button in page._question.buttons() if button.text() == words).click()
 
 
 def test_closing_asks_while_a_training_runs(qtbot: QtBot, page: TrainPage, window: MainWindow) -> None:
     paused(qtbot, page.model)
-    answer_question("Keep training")
     window.close()
+    answer(page, "Keep training")
     assert window.isVisible()
     assert page.model.is_running
-    answer_question("Stop and close")
     window.close()
+    answer(page, "Stop and close")
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=LONG_MS)
     assert page.model.phase == "stopped"
     assert page.model.run_folder is not None
     assert RunFolder.open(page.model.run_folder).load().progress.step == 1
+
+
+def test_a_signal_stops_and_closes_even_while_that_is_asked(qtbot: QtBot, page: TrainPage, window: MainWindow) -> None:
+    paused(qtbot, page.model)
+    window.close()
+    window.close_at_once()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=LONG_MS)
+    assert page.model.phase == "stopped"
+
+
+def test_a_run_is_remembered_as_soon_as_it_begins(
+    qtbot: QtBot, page: TrainPage, window: MainWindow, tmp_path: Path
+) -> None:
+    paused(qtbot, page.model)
+    again = TrainModel()
+    again.restore(Settings(tmp_path / "convviz.ini").train_state)  # as after the program was killed
+    assert again.can_go_on
+    assert again.run_folder == page.model.run_folder
+
+
+def test_what_could_not_be_saved_is_saved_elsewhere(
+    qtbot: QtBot, page: TrainPage, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused(qtbot, page.model)
+    assert page.model.run_folder is not None
+    shutil.rmtree(page.model.run_folder)
+    page.model.save_now()
+    wait(qtbot, page.model, "failed")
+    window.close()
+    answer(page, "Keep it")
+    assert window.isVisible()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(elsewhere))
+    page.message.other_remedy.click()
+    wait(qtbot, page.model, "paused")
+    assert page.model.run_folder.parent == elsewhere
+    page.model.stop()
+    wait(qtbot, page.model, "stopped")
+    run = RunFolder.open(page.model.run_folder)
+    assert run.load().progress.step == len(run.metrics().batches) == 2
+
+
+def test_any_run_can_be_gone_on_with(qtbot: QtBot, page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused(qtbot, page.model)
+    first = page.model.run_folder
+    page.model.stop()
+    wait(qtbot, page.model, "stopped")
+    page.model.start(paused=True)
+    wait(qtbot, page.model, "paused")
+    assert page.model.run_folder != first
+    page.model.stop()
+    wait(qtbot, page.model, "stopped")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(first))
+    page.actions_by_name["open_run"].trigger()
+    wait(qtbot, page.model, "failed")  # its data set is not one that can be loaded
+    assert "tiny" in page.message.message
 
 
 def test_a_run_is_there_at_the_next_start(

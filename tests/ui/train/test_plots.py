@@ -20,6 +20,7 @@ from convviz.nn.run_folder import BATCH, BatchRows
 from convviz.ui import theme
 from convviz.ui.train.plots import MOST_EARLIER, SMOOTHING, RunPlots, loss_limit, smoothed
 from convviz.ui.widgets.curves import CurvePlot
+from convviz.ui.widgets.elided_label import ElidedLabel
 
 PER_EPOCH = 100
 
@@ -254,7 +255,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_picture_of_twice_the_size_is_saved(qtbot: QtBot, plots: RunPlots, chosen: Path) -> None:
     show(plots, 250)
-    with qtbot.waitSignal(plots.said, check_params_cb=lambda text: text == f"Saved {chosen}.png."):
+    with qtbot.waitSignal(plots.saver.said, check_params_cb=lambda text: text == f"Saved {chosen}.png."):
         menu_action(plots, "Save as PNG…").trigger()
     image = QImage(f"{chosen}.png")
     loss, other = both(plots)
@@ -267,7 +268,7 @@ def test_a_picture_of_twice_the_size_is_saved(qtbot: QtBot, plots: RunPlots, cho
 
 def test_a_drawing_without_pixels_is_saved(qtbot: QtBot, plots: RunPlots, chosen: Path) -> None:
     show(plots, 250, [Change(120, "lr", 0.01)])
-    with qtbot.waitSignal(plots.said):
+    with qtbot.waitSignal(plots.saver.said):
         menu_action(plots, "Save as SVG…").trigger()
     text = Path(f"{chosen}.svg").read_text(encoding="utf-8")
     assert QSvgRenderer(f"{chosen}.svg").isValid()
@@ -278,8 +279,11 @@ def test_a_drawing_without_pixels_is_saved(qtbot: QtBot, plots: RunPlots, chosen
 
 def test_all_numbers_are_saved_as_a_table(qtbot: QtBot, plots: RunPlots, chosen: Path) -> None:
     show(plots, 250)
-    with qtbot.waitSignal(plots.said):
+    with qtbot.waitSignal(plots.saver.said):
         menu_action(plots, "Save as CSV…").trigger()
+    note = plots.findChild(ElidedLabel)
+    assert note is not None
+    assert note.text == f"Saved {chosen}.csv."
     rows = list(csv.DictReader(io.StringIO(Path(f"{chosen}.csv").read_text(encoding="utf-8"))))
     batches, epochs = made_run(250)
     assert set(batches.dtype.names or ()) | {"test_accuracy", "smoothed_loss"} <= set(rows[0])
@@ -299,7 +303,7 @@ def test_all_numbers_are_saved_as_a_table(qtbot: QtBot, plots: RunPlots, chosen:
 def test_the_table_of_a_kept_run_is_still_there(qtbot: QtBot, plots: RunPlots, tmp_path: Path) -> None:
     show(plots, 30)
     plots.keep_run()
-    with qtbot.waitSignal(plots.said):
+    with qtbot.waitSignal(plots.saver.said):
         plots.save_csv(tmp_path / "kept.csv")
     assert len((tmp_path / "kept.csv").read_text(encoding="utf-8").splitlines()) == 31
 
@@ -309,7 +313,7 @@ def test_what_cannot_be_written_is_said(qtbot: QtBot, plots: RunPlots, tmp_path:
     show(plots, 30)
     path = tmp_path / "gone" / f"curves.{suffix}"
     save = {"png": plots.save_png, "svg": plots.save_svg, "csv": plots.save_csv}[suffix]
-    with qtbot.waitSignal(plots.rejected) as blocker:
+    with qtbot.waitSignal(plots.saver.rejected) as blocker:
         save(path)
     assert blocker.args is not None
     assert blocker.args[0].startswith(f"{path} cannot be written: ")
@@ -322,7 +326,7 @@ def test_a_dialog_that_is_left_saves_nothing(
 ) -> None:
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     show(plots, 30)
-    with qtbot.assertNotEmitted(plots.said), qtbot.assertNotEmitted(plots.rejected):
+    with qtbot.assertNotEmitted(plots.saver.said), qtbot.assertNotEmitted(plots.saver.rejected):
         menu_action(plots, "Save as PNG…").trigger()
 
 

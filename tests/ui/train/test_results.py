@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
@@ -10,9 +8,8 @@ from pytestqt.qtbot import QtBot
 from convviz.core import display
 from convviz.nn.evaluation import Evaluation
 from convviz.ui import theme
-from convviz.ui.train.confusion import ConfusionMatrix, MatrixLayout, row_shares
+from convviz.ui.train.confusion import row_shares
 from convviz.ui.train.results import ResultsPanel
-from convviz.ui.widgets.bars import ClassBars, percent
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.color_map import color_map
 from convviz.ui.widgets.picture_pages import PAGE, PicturePages
@@ -65,35 +62,6 @@ def words(widget: QWidget) -> list[str]:
     return [label.text() for label in widget.findChildren(QLabel) if label.isVisible()]
 
 
-# ---- numbers
-
-
-def test_percentages() -> None:
-    assert [percent(share) for share in (0.0, 0.714, 1.0, float("nan"))] == ["0 %", "71 %", "100 %", "–"]
-    assert percent(0.9966, 1) == "99.7 %"
-
-
-@given(
-    counts=st.lists(st.lists(st.integers(0, 100), min_size=4, max_size=4), min_size=4, max_size=4).map(
-        lambda rows: np.array(rows, np.int64)
-    )
-)
-def test_shares_of_a_row_add_up(counts: NDArray[np.int64]) -> None:
-    shares = row_shares(counts)
-    assert shares.sum(axis=1) == pytest.approx((counts.sum(axis=1) > 0).astype(float))
-    assert (shares * counts.sum(axis=1, keepdims=True)).ravel() == pytest.approx(counts.ravel())
-
-
-@given(num_classes=st.integers(1, 100), cell=st.integers(1, 40), data=st.data())
-def test_every_cell_of_the_matrix_is_found_at_its_place(num_classes: int, cell: int, data: st.DataObject) -> None:
-    cells = MatrixLayout(num_classes, QPointF(30, 20), cell)
-    row, col = (data.draw(st.integers(0, num_classes - 1)) for _ in range(2))
-    assert cells.cell_at(cells.cell_rect(row, col).center()) == (row, col)
-    assert cells.box.contains(cells.cell_rect(row, col))
-    assert cells.cell_at(cells.box.topLeft() - QPointF(1, 0)) is None
-    assert cells.cell_at(cells.box.bottomRight() + QPointF(1, 0)) is None
-
-
 # ---- the four views
 
 
@@ -110,24 +78,10 @@ def test_a_class_without_pictures_has_no_share(panel: ResultsPanel) -> None:
     assert panel.bars.accessibleDescription() == "cat 100 %, dog –, <b>ship</b> 100 %"
 
 
-def test_bars_are_as_long_as_their_shares(qtbot: QtBot, light: QApplication) -> None:
-    bars = ClassBars("Accuracy", "How many.")
-    qtbot.addWidget(bars)
-    bars.resize(400, 60)
-    bars.show_shares(("a", "b"), np.array([0.25, 1.0]))
-    image, row = bars.viewport().grab().toImage(), round(2.5 * theme.unit())
-    highlight = bars.palette().highlight().color()
-    quarter, whole = (
-        sum(image.pixelColor(x, round((k + 0.5) * row)) == highlight for x in range(image.width())) for k in (0, 1)
-    )
-    assert quarter == pytest.approx(whole / 4, abs=2)
-    assert whole > 200
-
-
 def test_the_matrix_has_the_colours_of_row_shares(panel: ResultsPanel) -> None:
     press(panel, "Confusion")
     matrix = panel.matrix
-    image, cells = matrix.grab().toImage(), matrix.cells
+    image, cells = matrix.viewport().grab().toImage(), matrix.cells
     index = display.to_index(row_shares(evaluation_of(some_answers()).confusion), 1.0)
     for row in range(3):
         for col in range(3):
@@ -144,14 +98,14 @@ def test_a_cell_is_said_in_words(qtbot: QtBot, panel: ResultsPanel) -> None:
     qtbot.keyClick(matrix, Qt.Key.Key_Right)
     assert matrix.words == "cat taken for dog: 2 of 100 (2.0 %)"
     assert matrix.accessibleDescription() == matrix.words
-    qtbot.mouseMove(matrix, matrix.cells.cell_rect(2, 0).center().toPoint())
+    qtbot.mouseMove(matrix.viewport(), matrix.cells.cell_rect(2, 0).center().toPoint())
     assert matrix.words == "<b>ship</b> taken for cat: 1 of 100 (1.0 %)"
 
 
 def test_a_click_on_a_cell_shows_the_pictures_behind_it(qtbot: QtBot, panel: ResultsPanel) -> None:
     press(panel, "Confusion")
     place = panel.matrix.cells.cell_rect(0, 1).center().toPoint()
-    qtbot.mouseClick(panel.matrix, LEFT, pos=place)
+    qtbot.mouseClick(panel.matrix.viewport(), LEFT, pos=place)
     assert panel.behind.shown == [0, 30]
     assert names(panel.behind) == ["cat\n✗ dog 90 %", "cat\n✗ dog 86 %"]
     assert "cat taken for dog: 2" in words(panel)
@@ -161,6 +115,14 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(qtbot: QtBot, panel: Res
     assert panel.behind.isVisible()
     press(panel, "Back to the confusion matrix")
     assert panel.matrix.hasFocus()
+
+
+def test_pages_of_pictures_have_all_the_room(panel: ResultsPanel) -> None:
+    panel.show_cell(0, 1)
+    assert "99.0 % of 300 right" not in words(panel)
+    assert "Page" not in words(panel)  # there is one only
+    press(panel, "By class")
+    assert "99.0 % of 300 right" in words(panel)
 
 
 def test_the_most_confident_mistakes_come_first(panel: ResultsPanel) -> None:
@@ -207,36 +169,6 @@ def test_before_the_first_epoch_it_says_when_there_will_be_results(panel: Result
     assert not panel.bars.isVisible()
     panel.show_evaluation(evaluation_of(LABELS), CLASSES, IMAGES, LABELS)
     assert panel.bars.isVisible()
-
-
-@pytest.mark.parametrize("scale", [0.75, 1.0, 3.0])
-@pytest.mark.parametrize("num_classes", [2, 10, 100])
-def test_the_matrix_fits_its_room(qtbot: QtBot, light: QApplication, scale: float, num_classes: int) -> None:
-    theme.apply(light, "dark", scale)
-    matrix = ConfusionMatrix()
-    qtbot.addWidget(matrix)
-    classes = tuple(f"a class with a long name {k}" for k in range(num_classes))
-    matrix.show_confusion(np.full((num_classes, num_classes), 7), classes)
-    for size in ((560, 300), (1200, 900)):
-        matrix.resize(*size)
-        matrix.resize(matrix.size().expandedTo(matrix.minimumSizeHint()))
-        words_below = 2 * theme.unit()
-        assert matrix.rect().toRectF().contains(matrix.cells.box.adjusted(0, 0, 0, words_below))
-        assert not matrix.grab().isNull()
-
-
-@pytest.mark.parametrize(("num_classes", "written"), [(3, True), (100, False)])
-def test_numbers_are_written_where_they_have_room(
-    qtbot: QtBot, light: QApplication, num_classes: int, written: bool
-) -> None:
-    matrix = ConfusionMatrix()
-    qtbot.addWidget(matrix)
-    matrix.resize(560, 400)
-    seen = []
-    for count in (2, 3):  # the shares, and so the colours, are the same
-        matrix.show_confusion(np.full((num_classes, num_classes), count), tuple("c" * num_classes))
-        seen.append(matrix.grab().toImage())
-    assert (seen[0] != seen[1]) is written
 
 
 def test_the_theme_is_followed(light: QApplication, panel: ResultsPanel) -> None:

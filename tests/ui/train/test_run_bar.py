@@ -71,14 +71,14 @@ def test_what_can_be_done_follows_the_phase(owner: QWidget, phase: Phase) -> Non
     assert (
         enabled
         == {
-            "idle": {"run", "one_batch"},
+            "idle": {"run", "one_batch", "open_run"},
             "loading": {"stop", "save_now"},
             "training": {"run", "one_batch", "stop", "save_now"},
             "evaluating": {"run", "one_batch", "stop", "save_now"},
             "paused": {"run", "one_batch", "stop", "save_now"},
-            "finished": {"run", "one_batch"},
-            "stopped": {"run", "one_batch", "go_on"},
-            "failed": {"run", "one_batch"},
+            "finished": {"run", "one_batch", "open_run"},
+            "stopped": {"run", "one_batch", "go_on", "open_run"},
+            "failed": {"run", "one_batch", "open_run"},
         }[phase]
     )
     words = {"training": "Pause", "evaluating": "Pause", "loading": "Pause", "paused": "Resume"}

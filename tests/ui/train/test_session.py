@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from convviz.core.control import StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn import data as nn_data
 from convviz.nn.data import Dataset
 from convviz.nn.probe import Probe
-from convviz.nn.run_folder import RunFolder
+from convviz.nn.run_folder import LOCK_FILE, RunFolder
 from convviz.nn.source import DataProgress
 from convviz.nn.train import DivergedError
 from convviz.ui.train import session as train_session
@@ -115,6 +116,26 @@ def test_the_network_is_looked_at_only_if_that_is_wanted(tmp_path: Path, looks_a
     assert (probe.sample_index, probe.layer_index) == (3, 2)
 
 
+def test_it_is_known_how_it_is_trained_now(tmp_path: Path) -> None:
+    session = Session(new_run(tmp_path / "run"))
+    job = begun_job(session)
+    for _ in range(3):
+        update = next(job)
+    first = update.begun
+    assert first is not None
+    assert first.settings == SETTINGS
+    session.control.set_lr(0.01)
+    session.control.set_epochs(2)
+    updates, last = ended(job)
+    assert last is not None
+    assert last.begun is updates[0].begun
+    assert last.begun is not None
+    assert last.begun.settings == dataclasses.replace(SETTINGS, lr=0.01, epochs=2)
+    assert last.begun.dataset is first.dataset
+    assert last.snapshot is not None
+    assert last.snapshot.progress.step == 12
+
+
 def test_looks_are_apart_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_session, "LOOK_SECONDS", 1e9)
     session = Session(new_run(tmp_path / "run"))
@@ -208,6 +229,34 @@ def test_a_folder_that_vanishes_is_made_anew(tmp_path: Path) -> None:
     assert last is not None
     assert RunFolder.open(tmp_path / "run").load().progress.step == 18
     assert len(RunFolder.open(tmp_path / "run").metrics().batches) == 18
+
+
+def test_too_little_memory_for_a_look_is_said_and_the_run_goes_on(
+    tmp_path: Path, looks_at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    _, whole = ended(begun_job(Session(new_run(tmp_path / "whole"))))
+    session = Session(new_run(tmp_path / "run"))
+    session.view = View()
+    with monkeypatch.context() as patch:
+        patch.setattr("convviz.nn.probe.probe", fail)
+        with pytest.raises(RefusalError, match="memory does not suffice"):
+            ended(begun_job(session))
+    _, last = ended(begun_job(session))
+    assert losses(last) == losses(whole)
+
+
+def test_a_run_is_open_to_others_once_its_session_is_gone(tmp_path: Path) -> None:
+    session = Session(new_run(tmp_path / "run"))
+    ended(begun_job(session))
+    lock = FileLock(tmp_path / "run" / LOCK_FILE)  # another one than the session's, as another process has
+    with pytest.raises(Timeout):
+        lock.acquire(blocking=False)
+    del session
+    lock.acquire(blocking=False)
+    lock.release()
 
 
 def test_data_can_be_prepared_or_stopped(loads_tiny: None, tmp_path: Path) -> None:

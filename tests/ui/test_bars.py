@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from convviz.ui import theme
+from convviz.ui.widgets.bars import ClassBars, percent
+
+
+def test_percentages() -> None:
+    assert [percent(share) for share in (0.0, 0.714, 1.0, float("nan"))] == ["0 %", "71 %", "100 %", "–"]
+    assert percent(0.9966, 1) == "99.7 %"
+
+
+def test_bars_are_as_long_as_their_shares(qtbot: QtBot, light: QApplication) -> None:
+    bars = ClassBars("Accuracy", "How many.")
+    qtbot.addWidget(bars)
+    bars.resize(400, 60)
+    bars.show_shares(("a", "b"), np.array([0.25, 1.0]))
+    image, row = bars.viewport().grab().toImage(), round(2.5 * theme.unit())
+    highlight = bars.palette().highlight().color()
+    quarter, whole = (
+        sum(image.pixelColor(x, round((k + 0.5) * row)) == highlight for x in range(image.width())) for k in (0, 1)
+    )
+    assert quarter == pytest.approx(whole / 4, abs=2)
+    assert whole > 200
