@@ -23,6 +23,7 @@ from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
 
 if TYPE_CHECKING:
+    from convviz.ui.inspect.page import InspectPage
     from convviz.ui.train.page import TrainPage
 
 
@@ -48,7 +49,8 @@ def render_tour(out: Path, size: tuple[int, int], mode: theme.Mode, scale: float
             _prepare(window, name, Path(folder))
             _settle()
             picture = window.grab()
-            _end(window)
+            if name in TRAIN_STATES:
+                _end(window.train)
             window.close()
             window.deleteLater()
             application.processEvents()
@@ -66,17 +68,19 @@ def _prepare(window: MainWindow, name: str, folder: Path) -> None:
     if name in LAB_STATES:
         LAB_STATES[name](window.lab)
         return
+    if name in INSPECT_STATES:
+        window.show_page(window.inspect)
+        INSPECT_STATES[name](window.inspect)
+        return
     window.train.model.runs = folder / "runs"
     window.show_page(window.train)
     TRAIN_STATES[name](window.train)
 
 
-def _end(window: MainWindow) -> None:
+def _end(page: TrainPage) -> None:
     """Stop a training that runs, as closing the window would ask about it."""
-    if not isinstance(window.page, LabPage):
-        model = window.page.model
-        model.stop()
-        _wait_until(lambda: not model.is_running)
+    page.model.stop()
+    _wait_until(lambda: not page.model.is_running)
 
 
 def _settle() -> None:
@@ -345,6 +349,47 @@ def _start_training(page: TrainPage) -> None:
     model.start()
 
 
+def _inspect_empty(page: InspectPage) -> None:
+    page.setFocus()
+
+
+def _inspect_file(page: InspectPage) -> None:
+    page.open_shipped("small_cnn")
+    _wait_until(lambda: page.model.seen is not None and not page.model.is_busy)
+
+
+def _seen(page: InspectPage) -> None:
+    """Wait until everything that was asked for is seen."""
+    _settle()
+    _wait_until(lambda: not page.model.is_busy)
+    _settle()
+
+
+def _inspect_unit(page: InspectPage) -> None:
+    _inspect_file(page)
+    page.model.choose_layer("3")
+    page.model.choose_unit((5, 4, 7))
+    _seen(page)
+    page.reveal(page.through.unit)
+
+
+def _inspect_patches(page: InspectPage) -> None:
+    _inspect_unit(page)
+    page.model.find_patches()
+    _seen(page)
+
+
+def _inspect_occlusion(page: InspectPage) -> None:
+    _inspect_unit(page)
+    page.through.unit.asked.emit("occlusion")
+    _seen(page)
+
+
+def _inspect_filter(page: InspectPage) -> None:
+    _inspect_file(page)
+    page.filters.mosaics[0].activated.emit(4)
+
+
 LAB_STATES: dict[str, Callable[[LabPage], None]] = {
     "lab_convolution": _convolution,
     "lab_receptive_field": _receptive_field,
@@ -378,4 +423,12 @@ TRAIN_STATES: dict[str, Callable[[TrainPage], None]] = {
     "train_running": _train_running,
     "train_finished": _train_finished,
 }
-STATES = (*LAB_STATES, *TRAIN_STATES)
+INSPECT_STATES: dict[str, Callable[[InspectPage], None]] = {
+    "inspect_empty": _inspect_empty,
+    "inspect_file": _inspect_file,
+    "inspect_filter": _inspect_filter,
+    "inspect_unit": _inspect_unit,
+    "inspect_patches": _inspect_patches,
+    "inspect_occlusion": _inspect_occlusion,
+}
+STATES = (*LAB_STATES, *TRAIN_STATES, *INSPECT_STATES)

@@ -1,0 +1,1 @@
+"""The Inspect page: what is in a file of weights, and what its network sees."""
