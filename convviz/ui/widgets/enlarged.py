@@ -17,7 +17,7 @@ from convviz.ui.widgets.tool_row import Heading
 
 CHANNELS = 3
 GRID_UNITS = 18.0
-LEAST_CELL, READABLE_CELL = 4.0, 5.0
+LEAST_CELL, READABLE_CELL = 3.5, 5.0
 """Sides of a cell in units: the least with which all cells are shown at first, and that which is shown instead."""
 ZOOM_KEYS = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
 
@@ -50,9 +50,15 @@ class ReadableGrid(NumberGrid):
             return
         self.fit()
         unit = theme.unit()
-        if self.cell_px < LEAST_CELL * unit:
-            center = None if self._start is None else self.geometry_of_cells.cell_rect(*self._start).center()
-            self.zoom(READABLE_CELL * unit / self.cell_px, center)
+        if self.cell_px >= LEAST_CELL * unit:
+            return
+        factor = READABLE_CELL * unit / self.cell_px
+        if self._start is None:
+            self.zoom(factor)
+        else:
+            row, col = self._start
+            self.zoom(factor, self.geometry_of_cells.cell_rect(row, col).center())
+            self.ensure_visible((row,), (col,))
 
     def _scroll(self, down: int, right: int) -> None:
         """Show what is beyond an edge."""
