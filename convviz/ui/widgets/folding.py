@@ -34,6 +34,10 @@ class FoldingRow(QWidget):
         width = max(part.minimumSizeHint().width() for part in parts if part is not None)
         return QSize(width, self._box.minimumSize().height())
 
+    def heightForWidth(self, width: int) -> int:
+        """Return the height that is needed at least, where a scroll area would else take the one that is wished for."""
+        return self._box.minimumHeightForWidth(width)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fold to the new width."""
         self._fold()

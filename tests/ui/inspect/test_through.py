@@ -32,7 +32,7 @@ def picture(seed: int = 0) -> Picture:
 
 
 @pytest.fixture
-def model(qapp: QApplication) -> Iterator[InspectModel]:
+def model(threads: None) -> Iterator[InspectModel]:
     model = InspectModel()
     yield model
     model.cancel()
