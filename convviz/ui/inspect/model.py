@@ -102,6 +102,8 @@ class InspectModel(QObject):
         self.unit: Position | None = None
         self.seen: Seen | None = None
         self.data_key: str | None = None
+        self._wanted_data: tuple[str | None, bool] = None, False
+        """The data set that is being prepared, and whether its first picture is to be shown."""
         self.dataset: Dataset | None = None
         self.data_progress: DataProgress | None = None
         self.patches: ChannelPatches | None = None
@@ -285,10 +287,13 @@ class InspectModel(QObject):
     # ---- a data set, and what takes long
 
     def load_data(self, key: str | None = None) -> None:
-        """Prepare the pictures of a data set; without a key those that suit the network best of what is there."""
+        """Look at the pictures of a data set; without a key at those that suit the network best of what is there."""
+        self._load_data(key, shows_them=True)
+
+    def _load_data(self, key: str | None, shows_them: bool) -> None:
         if self.file is None or self.network is None:
             return
-        self.data_key = key
+        self._wanted_data = key, shows_them
         self._loader.start(data_job(self.file, self.network, key))
         self.data_changed.emit()
 
@@ -355,7 +360,7 @@ class InspectModel(QObject):
         self.network_changed.emit()
         self.seen_changed.emit()
         if network is not None and (self.picture is None or self.dataset is not None):
-            self.load_data(self.data_key)
+            self._load_data(self.data_key, shows_them=self.picture is None)
         self._wish()
 
     def _first_layer(self, network: Network) -> LayerInfo:
@@ -505,9 +510,14 @@ class InspectModel(QObject):
 
     @Slot(object)
     def _on_data(self, dataset: Dataset | None) -> None:
-        self.dataset, self.data_progress = dataset or self.dataset, None
+        self.data_progress = None
+        if dataset is None:
+            self.data_changed.emit()
+            return
+        self.data_key, shows_them = self._wanted_data
+        self.dataset = dataset
         self.data_changed.emit()
-        if self.picture is None:
+        if shows_them:
             self.show_sample(0)
 
     @Slot(object)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from convviz.core import display
@@ -37,6 +37,7 @@ from convviz.ui.widgets.tool_row import Heading, Stepper, ToolRow
 
 if TYPE_CHECKING:
     from convviz.core.receptive_field import Region
+    from convviz.nn.data import Dataset
     from convviz.nn.network import LayerInfo
     from convviz.nn.source import DataProgress
 
@@ -63,6 +64,7 @@ class ThroughPanel(Card):
         super().__init__(parent)
         self._model = model
         self._shown: Seen | None = None
+        self._dataset: Dataset | None = None
         self._scope = ColourScope()
         self._hovered: tuple[int, int, int] | None = None
         self._make_tools()
@@ -73,7 +75,7 @@ class ThroughPanel(Card):
 
     def _make_tools(self) -> None:
         self._layer = combo_box(self.tr("Layer"), self.tr("The layer whose feature maps are shown."))
-        self._layer.setMinimumContentsLength(16)
+        self._layer.setMinimumContentsLength(24)
         self._scopes = Choices(
             (
                 (EACH, self.tr("Map"), self.tr("Each map has colours up to its own largest number.")),
@@ -134,6 +136,8 @@ class ThroughPanel(Card):
         self._region_area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._region_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.result = ResultView()
+        self._leave = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._leave.setEnabled(False)
         self.unit = UnitFacts()
         self.progress = ProgressRow()
         self._hint = Hint("")
@@ -194,7 +198,8 @@ class ThroughPanel(Card):
         self.maps.hovered.connect(self._on_hovered)
         self.maps.activated.connect(self._on_map)
         self.maps.chosen.connect(self._on_map_chosen)
-        self.result.closed.connect(self._show_maps_again)
+        self.result.closed.connect(self._close_result)
+        self._leave.activated.connect(self._close_result)
         self.unit.lab_wanted.connect(model.open_in_lab)
         self.unit.patches_wanted.connect(self._on_patches_wanted)
         self.unit.asked.connect(self._ask)
@@ -254,8 +259,10 @@ class ThroughPanel(Card):
     @Slot()
     def _show_data(self) -> None:
         model = self._model
-        if model.dataset is not None:
+        if model.dataset is not None and model.dataset is not self._dataset:
+            self._dataset = model.dataset
             self._sample.set_count(len(model.dataset.test))
+            self._sample.show_number(0)
         self._tools.set_tool_visible(self._sample, model.dataset is not None)
         self._show_progress()
 
@@ -430,6 +437,7 @@ class ThroughPanel(Card):
 
     def _show_result(self) -> None:
         self._pages.show_page(self.result)
+        self._leave.setEnabled(True)
         self.result_shown.emit()
 
     def reveal(self, part: QWidget) -> None:
@@ -439,6 +447,14 @@ class ThroughPanel(Card):
     @Slot()
     def _show_maps_again(self) -> None:
         self._pages.show_page(self._map_page)
+        self._leave.setEnabled(False)
+
+    @Slot()
+    def _close_result(self) -> None:
+        """Show the maps again, and compute no more of what was shown in their place."""
+        if self._model.is_working:
+            self._model.cancel_work()
+        self._show_maps_again()
 
     # ---- choices
 
@@ -485,13 +501,6 @@ class ThroughPanel(Card):
             menu.addAction(name).triggered.connect(partial(model.load_data, key))
         menu.addAction(self.tr("Folder of pictures…")).triggered.connect(self.data_folder_wanted)
         menu.popup(self._pictures.mapToGlobal(QPoint(0, self._pictures.height())))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Show the maps again with Escape."""
-        if event.key() == Qt.Key.Key_Escape and self._pages.currentWidget() is self.result:
-            self._show_maps_again()
-        else:
-            super().keyPressEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """Return a size in which some maps can be seen; what has no room is scrolled to."""

@@ -9,6 +9,7 @@ import torch
 from pytestqt.qtbot import QtBot
 from torch import nn
 
+import convviz.nn.data
 import convviz.nn.patches
 import convviz.nn.recognise
 from convviz.core.control import StopToken
@@ -331,3 +332,32 @@ def test_a_unit_is_prepared_for_the_lab(tutorial_model: InspectModel, qtbot: QtB
     assert model.seen is not None
     assert outputs[unit.for_lab.current][unit.unit] == pytest.approx(model.seen.value, rel=1e-5)
     until(qtbot, lambda: not model.is_busy)
+
+
+# ---- data sets
+
+
+def test_a_chosen_data_set_is_looked_at(tutorial_model: InspectModel, qtbot: QtBot) -> None:
+    model = tutorial_model
+    model.show_sample(3)
+    model.load_data("shapes10")
+    until(qtbot, lambda: not model.is_loading_data)
+    assert model.picture is not None
+    assert model.picture.name == "Tiny 0"
+    assert model.data_key == "shapes10"
+
+
+def test_a_data_set_that_cannot_be_had_leaves_everything_as_it_was(
+    tutorial_model: InspectModel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tutorial_model
+    before = model.picture, model.dataset, model.data_key
+
+    def refuse(*_: object, **__: object) -> Steps[None]:
+        raise RefusalError("gone")
+        yield
+
+    monkeypatch.setattr(convviz.nn.data, "load_dataset", refuse)
+    with qtbot.waitSignal(model.failed):
+        model.load_data("/nowhere")
+    assert (model.picture, model.dataset, model.data_key) == before

@@ -165,7 +165,7 @@ def test_what_speaks_for_the_class_is_laid_over_the_picture(
     qtbot.waitUntil(lambda: model.attribution is not None, timeout=LONG_MS)
     assert panel.result.isVisible()
     assert panel.result._title.text().startswith(title)
-    press(panel, "Show the feature maps again")
+    qtbot.keyClick(panel, Qt.Key.Key_Escape)
     assert panel.maps.isVisible()
 
 
