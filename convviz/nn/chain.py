@@ -98,9 +98,13 @@ def _kind(name: str, tensors: Mapping[str, torch.Tensor]) -> Kind:
 
 def in_natural_order(parts: Sequence[Part]) -> list[Part]:
     """Return the parts by name, numbers by their value: conv2 comes before conv10."""
-    return sorted(
-        parts, key=lambda part: [int(bit) if bit.isdigit() else bit for bit in re.split(r"([0-9]+)", part.name)]
-    )
+    return sorted(parts, key=lambda part: _natural_key(part.name))
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names naturally: numbers, which may have any length, by their digits; text as it is."""
+    bits = re.split(r"0*([0-9]+)", name)
+    return [(len(bit) if index % 2 else 0, bit) for index, bit in enumerate(bits)]  # text and number in turn
 
 
 @dataclass(frozen=True)

@@ -325,8 +325,10 @@ class _Examination:
             count = file.read(8)
             if len(count) == 8 and int.from_bytes(count, "little") != storage.num_elements:
                 self._refuse(_DAMAGED, _AGAIN)
-            if file.seek(storage.num_elements * storage.element_size, os.SEEK_CUR) > self._size:
+            num_bytes = storage.num_elements * storage.element_size
+            if num_bytes > self._size - file.tell():
                 self._refuse(_CUT_SHORT, _AGAIN)
+            file.seek(num_bytes, os.SEEK_CUR)
 
     # ---- the rest
 

@@ -128,13 +128,19 @@ _TUPLES: Final = {"\x85": 1, "\x86": 2, "\x87": 3}
 
 
 class _Items(list[Any]):
-    """A tuple, a list or a set; `weight` counts all values in it, shared ones as often as they are met."""
+    """A tuple, a list or a set; `weight` counts all values in it, shared ones as often as they are met.
+
+    It ends just above `MOST_WORK`: doubled again and again, it would become a number of as many digits as doublings.
+    """
 
     weight = 1
 
     def put(self, values: list[Any]) -> None:
         self.extend(values)
-        self.weight += sum(_weight(value) for value in values)
+        self.add_weight_of(values)
+
+    def add_weight_of(self, values: list[Any]) -> None:
+        self.weight = min(MOST_WORK + 1, self.weight + sum(map(_weight, values)))
 
 
 class _Dict(_Items):
@@ -286,7 +292,7 @@ class _Walk:
             raise TypeError
         self._charge(sum(map(_weight, items[::2])))
         target.put(items[::2])
-        target.weight += sum(map(_weight, items[1::2]))
+        target.add_weight_of(items[1::2])
 
     def _storage(self, word: str, kind: str, key: str, _location: str, count: int, view: Any = None) -> Storage:
         """Return what a persistent identifier stands for."""

@@ -98,8 +98,8 @@ def recognised(
 
 def _check(tensors: Collection[torch.Tensor]) -> None:
     """Refuse tensors that no network can use, or that would take much more memory as weights than they do now."""
-    if any(tensor.is_complex() or tensor.layout != torch.strided for tensor in tensors):
-        raise RefusalError("Some of its tensors are sparse or complex.")
+    if any(tensor.is_complex() or tensor.layout != torch.strided or tensor.is_meta for tensor in tensors):
+        raise RefusalError("Some of its tensors are sparse or complex, or have no numbers.")
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     if sum(tensor.nbytes for tensor in tensors) > MOST_SHARED * sum(storages.values()):
         raise RefusalError("Its tensors repeat the same few numbers.")

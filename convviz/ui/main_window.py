@@ -191,10 +191,10 @@ class MainWindow(QMainWindow):
                 event.ignore()
                 train.ask_to_close(self.close_at_once)
                 return
+            train.model.stop()
             if train.model.is_running:
                 event.ignore()
                 self._closes_once_stopped = True
-                train.model.stop()
                 return
             train.stop()
             train.save()

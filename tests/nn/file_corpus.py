@@ -480,6 +480,7 @@ HOSTILE = [
     Case("far beyond.pth", holding(lambda: legacy_with_pickle(in_dict(tensor(1, 1 << 36)))), NOT_TORCHS),
     Case("negative.pt", holding(lambda: with_pickle(in_dict(tensor(1, 1, -1)))), NOT_TORCHS),
     Case("much.pth", holding(lambda: legacy_with_pickle(in_dict(tensor(1 << 36, 1)))), CUT_SHORT),
+    Case("endless.pth", holding(lambda: legacy_with_pickle(in_dict(tensor(1 << 61, 1)))), CUT_SHORT),
     Case("keys.pth", holding(lambda: legacy_with_pickle(in_dict(tensor(1, 1)), [["0"]])), DAMAGED),
     Case("unread.pth", holding(lambda: legacy_with_pickle(in_dict(tensor(1 << 20, 1)), ())), DAMAGED),
     Case(

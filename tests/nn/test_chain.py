@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from convviz.core.refusal import RefusalError
-from convviz.nn.chain import ChainChoice, End, Pooling, Proposal, parts_of, propose
+from convviz.nn.chain import ChainChoice, End, Pooling, Proposal, in_natural_order, parts_of, propose
 from tests.nn.network_cases import State
 
 
@@ -108,6 +108,12 @@ def test_normalisations_groups_and_a_missing_end_are_followed() -> None:
 def test_an_uncommon_size_is_found() -> None:
     proposal = proposal_for(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 51 * 51, 3)))
     assert [choice.size for choice in proposal.choices if choice.pooling == "none"] == [51, 53]
+
+
+def test_numbers_in_names_of_any_kind_are_put_in_order() -> None:
+    ordered = ["1.a", "2", "a2", "a2b", "a007", "a10", "a" + "9" * 5000, "a²"]
+    parts = parts_of({f"{name}.weight": torch.zeros(2, 2) for name in reversed(ordered)})
+    assert [part.name for part in in_natural_order(parts)] == ordered
 
 
 def test_files_in_alphabetical_order_are_put_in_order() -> None:

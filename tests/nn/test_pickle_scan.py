@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convviz.nn.pickle_scan import (
+    MOST_WORK,
     CutShortError,
     ForeignClassError,
     OddPickleError,
@@ -23,6 +24,7 @@ from tests.nn.file_corpus import (
     LIST_BOMB,
     TUPLE_BOMB,
     all_dtypes,
+    doubled,
     in_dict,
     number,
     rezipped,
@@ -139,6 +141,11 @@ def test_what_would_take_for_ever_is_refused(pickled: bytes, monkeypatch: pytest
     monkeypatch.setattr("convviz.nn.pickle_scan.MOST_WORK", 1000)
     with pytest.raises(TooMuchError):
         scanned(pickled)
+
+
+def test_what_is_shared_again_and_again_is_counted_up_to_a_bound() -> None:
+    whole: Any = scan(io.BytesIO(b"\x80\x02" + doubled(500, b")", b"\x86") + b".")).value
+    assert whole.weight == MOST_WORK + 1
 
 
 @given(st.data())

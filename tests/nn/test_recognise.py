@@ -131,6 +131,7 @@ def test_torchvisions_models_are_recognised() -> None:
         (nn.TransformerEncoderLayer(4, 2, 4).state_dict(), "“self_attn” is neither"),
         ({"a.weight": torch.zeros(1, 1, 1, 1, dtype=torch.complex64)}, "sparse or complex"),
         ({"a.weight": torch.zeros(2, 2).to_sparse()}, "sparse or complex"),
+        ({"a.weight": torch.zeros(1, 3, 3, 3, device="meta")}, "have no numbers"),
         ({"": torch.zeros(3)}, "“” is neither"),
         (weightless("resnet18"), "repeat the same few numbers"),
         ({"a.weight": torch.zeros(1, 1, 1, 1).expand(2, 3, 9, 9)}, "repeat the same few numbers"),

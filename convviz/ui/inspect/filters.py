@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 
 MOST_MAPS: Final = 4096
-"""Of layers with more maps than that, one input channel is shown at a time."""
+"""So many maps are shown at most: of layers with more, one input channel at a time, and the first filters."""
 MOST_PICTURE_SIDE: Final = 16_000
 """px of a picture that is saved."""
 COLOURS: Final = 3
@@ -237,11 +237,18 @@ class FiltersPanel(Card):
             return
         facts = filters.facts
         self._heading.set_text(
-            self.tr("Filters — {name}, {count} of {shape}").format(
-                name=visible(filters.name), count=len(filters.weight), shape="×".join(map(str, filters.shape[1:]))
+            (
+                self.tr("Filters — {name}, {count} of {shape}")
+                if len(filters.weight) <= MOST_MAPS
+                else self.tr("Filters — {name}, {count} of {shape}, the first {shown} of this order")
+            ).format(
+                name=visible(filters.name),
+                count=len(filters.weight),
+                shape="×".join(map(str, filters.shape[1:])),
+                shown=MOST_MAPS,
             )
         )
-        self._indices = filter_order(self._order, facts.norms, facts.variances)
+        self._indices = filter_order(self._order, facts.norms, facts.variances)[:MOST_MAPS]
         self._tools.set_tool_visible(self._kinds, self._has_colours and filters.other is None)
         self._tools.set_tool_visible(self._channel, self._shows_one_channel)
         self._tools.set_tool_visible(self._alone, filters.other is not None)

@@ -159,7 +159,7 @@ class InspectPage(QWidget):
         model = self.model
         tensor, info = model.tensor, model.info
         if tensor is not None and tensor.kernels is not None and tensor.facts.filters is not None:
-            name, shape = visible(tensor.info.short), tensor.info.shape
+            name, shape = tensor.info.short, tensor.info.shape
             self.filters.show_filters(Filters(name, shape, tensor.kernels, tensor.facts.filters, tensor.other_kernels))
         elif info is None:
             self.filters.clear(self.tr("Choose a tensor to see its filters."))
@@ -167,7 +167,9 @@ class InspectPage(QWidget):
             self.filters.clear(self.tr("{name} cannot be shown.").format(name=visible(info.short)))
         else:
             self.filters.clear(
-                self.tr("{name} holds no filters; the weights of a convolution do.").format(name=visible(info.short))
+                self.tr(
+                    "{name} has no filters: it is no convolution's weight, or has over 134 million numbers."
+                ).format(name=visible(info.short))
             )
 
     @Slot(object)

@@ -5,6 +5,7 @@ Every function that returns a job only prepares it: torch is imported when the j
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ MAXIMISING: Final = "Looking for what excites the channel"
 CIFAR10_CLASSES: Final = frozenset(
     {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 )
+MOST_FILTER_NUMBERS: Final = 1 << 27
+"""Numbers of a weight that is shown as filters, more than known networks have; they are copied several times."""
 GREY: Final = 127.5
 """The grey of a cover, as a pixel."""
 
@@ -369,8 +372,8 @@ def facts_of(values: Values, info: TensorInfo) -> TensorFacts:
 
 
 def kernels_of(values: Values, info: TensorInfo) -> Kernels | None:
-    """Return a weight as filters (O, I, H, W); None where it is no convolution's, or no weight at all."""
-    if info.kind != "weight" or np.iscomplexobj(values):
+    """Return a weight as filters (O, I, H, W); None where it is no convolution's, too large or no weight at all."""
+    if info.kind != "weight" or np.iscomplexobj(values) or values.size > MOST_FILTER_NUMBERS:
         return None
     numbers: Kernels = values if values.dtype.kind == "f" else values.astype(np.float64)
     return as_filters(numbers)
@@ -390,7 +393,10 @@ def tensor_job(file: TensorFile, index: int, other: TensorFile | None, facts: Te
     def job(_: StopToken) -> Tensor:
         info, values = file.infos[index], file.values(index)
         other_index = None if other is None else counterpart(info, other.infos)
-        other_values = None if other is None or other_index is None else other.values(other_index)
+        other_values = None
+        if other is not None and other_index is not None:
+            with contextlib.suppress(RefusalError):  # what cannot be read there has nothing to be compared with
+                other_values = other.values(other_index)
         known = facts if facts is not None and facts.statistics is not None else facts_of(values, info)
         other_kernels = None if other_values is None else kernels_of(other_values, info)
         return Tensor(index, info, values, known, kernels_of(values, info), other_values, other_kernels)

@@ -94,7 +94,7 @@ class RunBar(Bar):
         act["one_batch"].setEnabled(not loading)
         act["stop"].setEnabled(running)
         act["go_on"].setEnabled(can_go_on)
-        act["open_run"].setEnabled(not running)
+        act["open_run"].setEnabled(not running and is_saved)
         self._buttons["open_run"].setVisible(not running)
         act["save_now"].setEnabled(running and saves)
         self._buttons["go_on"].setVisible(can_go_on)

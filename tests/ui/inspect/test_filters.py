@@ -156,3 +156,9 @@ def test_every_button_says_what_it_does(panel: FiltersPanel) -> None:
         if button.focusPolicy() is not Qt.FocusPolicy.NoFocus:  # the arrows of a number field
             assert button.accessibleName()
             assert button.toolTip()
+
+
+def test_of_very_many_filters_the_first_are_shown(panel: FiltersPanel) -> None:
+    panel.show_filters(filters_of((5000, 1, 1, 1)))
+    assert panel.mosaics[0].num_maps == 4096
+    assert panel._heading.text.endswith("5000 of 1×1×1, the first 4096 of this order")

@@ -160,7 +160,9 @@ def test_filters_follow_the_tensor_or_say_why_there_are_none(page: InspectPage, 
     assert page.filters.shown_filters == [0, 1]
     page.model.choose_tensor(1)
     settled(qtbot, page.model)
-    assert page.filters._hint.text() == "fc.weight holds no filters; the weights of a convolution do."
+    assert page.filters._hint.text() == (
+        "fc.weight has no filters: it is no convolution's weight, or has over 134 million numbers."
+    )
     assert page.panel.facts.name.text == "fc.weight · 3×4"
     page.model.choose_tensor(0)
     settled(qtbot, page.model)

@@ -120,6 +120,11 @@ def test_whole_numbers_become_filters_and_complex_ones_do_not() -> None:
     assert kernels_of(np.zeros(shape, np.complex64), info("x", shape)) is None
 
 
+def test_a_weight_too_large_to_be_copied_is_not_shown_as_filters() -> None:
+    shape = (1 << 14, 1 << 14, 1, 1)
+    assert kernels_of(np.broadcast_to(np.int8(1), shape), info("x", shape)) is None  # a file of a few bytes may say so
+
+
 def test_a_tensor_comes_with_its_counterpart() -> None:
     weight = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32)
     other = file_of(bias=np.zeros(2), conv=weight + 1)

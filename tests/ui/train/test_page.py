@@ -280,6 +280,14 @@ def test_a_signal_stops_and_closes_even_while_that_is_asked(qtbot: QtBot, page: 
     assert page.model.phase == "stopped"
 
 
+def test_the_window_closes_while_the_pictures_of_a_run_are_prepared(page: TrainPage, window: MainWindow) -> None:
+    page.model.load_data()
+    page.model.start()
+    assert page.model.phase == "loading"
+    window.close_at_once()
+    assert not window.isVisible()
+
+
 def test_a_run_is_remembered_as_soon_as_it_begins(
     qtbot: QtBot, page: TrainPage, window: MainWindow, tmp_path: Path
 ) -> None:
