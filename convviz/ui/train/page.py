@@ -226,8 +226,11 @@ class TrainPage(PanelPage):
         elif model.is_running:
             model.pause()
         else:
-            self.message.clear()
-            model.start()
+            self._begin_anew(self._start)
+
+    def _start(self) -> None:
+        self.message.clear()
+        self.model.start()
 
     @Slot()
     def _one_batch(self) -> None:
@@ -327,20 +330,43 @@ class TrainPage(PanelPage):
 
     def ask_to_close(self, close: Callable[[], None]) -> None:
         """Ask whether to close although something would be interrupted or lost; if so, call ``close``."""
+        if self.model.is_running:
+            self._ask(
+                self.tr("A training is running."),
+                self.tr("If it is stopped it is saved, and can go on from there another time."),
+                (self.tr("Keep training"), self.tr("Stop and close")),
+                close,
+            )
+        else:
+            self._ask(
+                self.tr("The trained network could not be saved."),
+                self.tr("It is in memory only, and lost when the window closes."),
+                (self.tr("Keep it"), self.tr("Close and lose it")),
+                close,
+            )
+
+    def _begin_anew(self, begin: Callable[[], None]) -> None:
+        """Begin a training, if need be after asking whether to lose one that could not be saved."""
+        if self.model.has_unsaved:
+            self._ask(
+                self.tr("The trained network could not be saved."),
+                self.tr("It is in memory only, and lost when another training begins."),
+                (self.tr("Keep it"), self.tr("Begin and lose it")),
+                begin,
+            )
+        else:
+            begin()
+
+    def _ask(self, text: str, detail: str, answers: tuple[str, str], go: Callable[[], None]) -> None:
+        """Ask something that can be kept as it is, or gone on with; only one question at a time."""
         if self._question is not None:
             return
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
-        if self.model.is_running:
-            box.setText(self.tr("A training is running."))
-            box.setInformativeText(self.tr("If it is stopped it is saved, and can go on from there another time."))
-            keep, go = self.tr("Keep training"), self.tr("Stop and close")
-        else:
-            box.setText(self.tr("The trained network could not be saved."))
-            box.setInformativeText(self.tr("It is in memory only, and lost when the window closes."))
-            keep, go = self.tr("Keep it"), self.tr("Close and lose it")
-        kept = box.addButton(keep, QMessageBox.ButtonRole.RejectRole)
-        box.addButton(go, QMessageBox.ButtonRole.AcceptRole).clicked.connect(close)
+        box.setText(text)
+        box.setInformativeText(detail)
+        kept = box.addButton(answers[0], QMessageBox.ButtonRole.RejectRole)
+        box.addButton(answers[1], QMessageBox.ButtonRole.AcceptRole).clicked.connect(go)
         box.setDefaultButton(kept)
         box.setEscapeButton(kept)
         box.finished.connect(self._forget_question)

@@ -309,6 +309,9 @@ def test_what_could_not_be_saved_is_saved_elsewhere(
     window.close()
     answer(page, "Keep it")
     assert window.isVisible()
+    page.actions_by_name["run"].trigger()
+    answer(page, "Keep it")
+    assert page.model.phase == "failed"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(elsewhere))
