@@ -540,16 +540,17 @@ class TensorTree(QTreeView):
     def changeEvent(self, event: QEvent) -> None:
         """Follow font and palette."""
         super().changeEvent(event)
-        if event.type() in {QEvent.Type.ApplicationFontChange, QEvent.Type.ApplicationPaletteChange}:
+        if event.type() in {QEvent.Type.ApplicationFontChange, QEvent.Type.PaletteChange}:
             self.rescale()
 
     def rescale(self) -> None:
         """Follow font and palette; the chosen row is tinted."""
-        unit, palette = theme.unit(), QPalette(QApplication.palette())
-        colors = theme.colors(palette)
-        palette.setColor(QPalette.ColorRole.Highlight, colors.border)
-        palette.setColor(QPalette.ColorRole.HighlightedText, palette.color(QPalette.ColorRole.Text))
-        self.setPalette(palette)
+        unit, application = theme.unit(), QApplication.palette()
+        palette = QPalette()  # with nothing set but what is set here: all other colours go on following the application
+        palette.setColor(QPalette.ColorRole.Highlight, theme.colors(application).border)
+        palette.setColor(QPalette.ColorRole.HighlightedText, application.color(QPalette.ColorRole.Text))
+        if palette.color(QPalette.ColorRole.Highlight) != self.palette().color(QPalette.ColorRole.Highlight):
+            self.setPalette(palette)
         self.setFont(theme.font())
         self.header().setFont(theme.font(0.9))
         self.setIndentation(round(2 * unit))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QPalette
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 from torch import nn
@@ -22,6 +22,7 @@ from convviz.nn.tensor_file import TensorFile
 from convviz.ui import theme
 from convviz.ui.inspect.file_panel import size_text
 from convviz.ui.inspect.page import InspectPage
+from convviz.ui.inspect.tensor_tree import TensorTree
 from convviz.ui.main_window import MainWindow
 from convviz.ui.settings import Settings
 from tests.ui.inspect.file_cases import opened, saved, settled, tutorial, tutorial_state, until
@@ -320,3 +321,15 @@ def test_nothing_is_cut_when_the_font_changes(
     for label in page.panel.file.findChildren(QWidget):
         if label.isVisible():
             assert label.width() >= label.minimumSizeHint().width()
+
+
+def test_all_follow_another_theme_at_once(page: InspectPage, qtbot: QtBot, light: QApplication, tmp_path: Path) -> None:
+    page.open(tutorial(tmp_path))
+    settled(qtbot, page.model)
+    theme.apply(light, "dark", 1.0)
+    QApplication.processEvents()
+    tree = page.findChild(TensorTree)
+    assert tree is not None
+    for role in (QPalette.ColorRole.Base, QPalette.ColorRole.Text):
+        assert tree.palette().color(role) == light.palette().color(role)
+    assert tree.palette().color(QPalette.ColorRole.Highlight) == theme.colors(light.palette()).border
