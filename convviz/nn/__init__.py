@@ -2,5 +2,8 @@
 
 import os
 
+from convviz.nn.allocator import keep_freed_memory
+
 # How long torch's threads spin while they wait for one another: see `threads`. Read once, when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+keep_freed_memory()
