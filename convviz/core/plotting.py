@@ -70,6 +70,12 @@ def with_room(low: float, high: float, log: bool) -> tuple[float, float]:
     return low - more, high + more
 
 
+def rounded_end(end: float) -> float:
+    """Return where an axis ends that grows in steps: at ``end`` (above 0) or up to a sixteenth beyond."""
+    step = 2.0 ** math.floor(math.log2(end)) / 16
+    return math.ceil(end / step) * step
+
+
 def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tuple[Values, Values]:
     """Return points that draw the same picture in ``columns`` columns of pixels from ``low`` to ``high``.
 

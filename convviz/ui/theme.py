@@ -157,7 +157,7 @@ def apply(app: QApplication, mode: Mode, scale: float) -> None:
     dark = system_is_dark() if mode == "system" else mode == "dark"
     font = QFont(_families())
     font.setPixelSize(round(BASE_FONT_PX * scale))
-    for kept in (unit, _line_metrics):
+    for kept in (unit, _font, _line_metrics):
         kept.cache_clear()
     app.setFont(font)
     app.setPalette(_palette(dark))
@@ -192,6 +192,11 @@ def unit() -> float:
 
 def font(size: float = 1.0, bold: bool = False) -> QFont:
     """Return the application's font with tabular digits, ``size`` times as large."""
+    return QFont(_font(size, bold))
+
+
+@lru_cache(maxsize=64)
+def _font(size: float, bold: bool) -> QFont:
     result = QApplication.font()
     result.setPixelSize(max(6, round(result.pixelSize() * size)))
     result.setBold(bold)

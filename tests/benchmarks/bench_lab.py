@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer
+from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -20,6 +20,7 @@ from convviz.ui.lab.page import LabPage
 from convviz.ui.main_window import MainWindow
 from convviz.ui.settings import Settings
 from tests.benchmarks.report import Result, judged, summed_up
+from tests.ui.paints import PaintCounter
 
 WINDOW_SIZE = (1920, 1080)
 SMALL, LARGE = (32, 32), (512, 512)
@@ -31,19 +32,6 @@ READABLE_CELL_PX = 40.0
 LAST_CONV = 28
 UNCOUNTED = 5
 MOST_ROUNDS = 100
-
-
-class PaintCounter(QObject):
-    """Counts the times that a widget was painted."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__(widget)
-        self.count = 0
-        widget.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        self.count += event.type() == QEvent.Type.Paint
-        return False
 
 
 @contextmanager

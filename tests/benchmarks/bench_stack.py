@@ -14,8 +14,9 @@ from convviz.core.explain import FloatArray
 from convviz.core.presets import vgg16
 from convviz.ui import theme
 from convviz.ui.lab.stack_canvas import StackCanvas, StackPicture
-from tests.benchmarks.bench_lab import WINDOW_SIZE, PaintCounter, times_to_frame
+from tests.benchmarks.bench_lab import WINDOW_SIZE, times_to_frame
 from tests.benchmarks.report import Result, judged, summed_up
+from tests.ui.paints import PaintCounter
 
 FIRST_MS, MOVE_MS = 500.0, 16.0
 FIRST_CONV, LAST_CONV = 0, 28

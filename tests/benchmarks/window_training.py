@@ -17,8 +17,9 @@ from convviz.ui.main_window import MainWindow
 from convviz.ui.settings import Settings
 from convviz.ui.train.page import TrainPage
 from convviz.ui.widgets.curves import CurvePlot
-from tests.benchmarks.bench_lab import WINDOW_SIZE, PaintCounter
+from tests.benchmarks.bench_lab import WINDOW_SIZE
 from tests.benchmarks.report import Result
+from tests.ui.paints import PaintCounter
 
 TIMER_MS = 16
 UNCOUNTED = 10

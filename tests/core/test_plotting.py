@@ -8,6 +8,7 @@ from convviz.core.plotting import (
     even_ticks,
     log_ticks,
     round_spacing,
+    rounded_end,
     thinned,
     whole_spacing,
     with_room,
@@ -88,3 +89,15 @@ def test_known_ranges_with_room() -> None:
     assert with_room(0, 10, log=False) == (-0.5, 10.5)
     assert with_room(0, 0, log=False) == (-0.5, 0.5)
     assert with_room(-2, -2, log=True) == (-2.05, -1.95)
+
+
+@given(end=st.floats(1e-9, 1e9), share=st.floats(0, 1))
+def test_an_axis_grows_in_steps(end: float, share: float) -> None:
+    rounded = rounded_end(end)
+    assert end <= rounded <= end * (1 + 1 / 16)
+    assert rounded_end(end + share * (rounded - end)) == rounded
+    assert rounded_end(rounded) == rounded
+
+
+def test_known_ends() -> None:
+    assert [rounded_end(end) for end in (0.1, 1.0, 3.3, 782.0, 7820.0)] == [0.1015625, 1.0, 3.375, 800.0, 7936.0]

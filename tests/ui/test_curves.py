@@ -23,6 +23,7 @@ from convviz.ui.widgets.curves import (
     Ink,
     Marker,
 )
+from tests.ui.paints import PaintCounter
 
 
 @pytest.fixture
@@ -58,6 +59,24 @@ def test_the_heading_reads_the_last_values(plot: CurvePlot) -> None:
     assert plot.accessibleName() == "Loss: step 4, train 1, test 0.25"
     plot.clear()
     assert plot.reading == ""
+
+
+def test_it_is_painted_only_if_something_is_new(qtbot: QtBot, plot: CurvePlot) -> None:
+    paints = PaintCounter(plot)
+
+    def show(y: list[float], *markers: Marker, end: float = 4.0) -> int:
+        before = paints.count
+        plot.show_curves([Curve("train", np.arange(3.0), np.array(y), LOOKS[0])], markers, end)
+        QApplication.processEvents()
+        return paints.count - before
+
+    qtbot.waitExposed(plot)
+    assert show([1, 2, math.nan]) == 1
+    assert show([1, 2, math.nan]) == 0
+    assert show([1, 3, math.nan]) == 1
+    assert show([1, 3, math.nan], Marker(1, "rate 0.1")) == 1
+    assert show([1, 3, math.nan], end=5.0) == 1
+    assert show([1, 3, math.nan], end=5.0) == 0
 
 
 def test_a_place_is_read_where_there_are_points(plot: CurvePlot) -> None:

@@ -17,7 +17,7 @@ from PySide6.QtGui import QPainter, QPalette
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from convviz.core.numbers import format_number
-from convviz.core.plotting import clock_spacing, clock_text, round_spacing
+from convviz.core.plotting import clock_spacing, clock_text, round_spacing, rounded_end
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.curves import (
@@ -369,7 +369,7 @@ class RunPlots(QWidget):
         loss, other = self._curves("loss"), self._curves(self._quantity)
         end = max((float(curve.x[-1]) for curve in (*loss, *other) if curve.x.size), default=0.0)
         if self._run is not None:
-            end = max(end, self._run.least_end(self._axis))
+            end = rounded_end(max(end, self._run.least_end(self._axis)))
         markers = self._markers()
         self._loss.show_curves(loss, markers, end, (None, self._loss_end()))
         self._other.show_curves(other, markers, end, (0, 100) if self._quantity == "accuracy" else (None, None))

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QMenu, QScrollArea, QToolTip
 from pytestqt.qtbot import QtBot
@@ -17,6 +17,7 @@ from convviz.ui.lab.layer_text import LAYER_KINDS, change_text
 from convviz.ui.lab.stack_cards import KIND_GROUPS, CardList, CardState, StackCards, cards_of, place_at
 from convviz.ui.widgets.buttons import FlatButton
 from tests.core.stack_cases import stacks
+from tests.ui.paints import PaintCounter
 
 MISFIT = Stack((1, 7, 7), [Conv2d(1, 1, 3), Conv2d(1, 1, 9), ReLU()])
 CONTROL, ALT, NONE = (
@@ -38,19 +39,6 @@ def cards(qtbot: QtBot, light: QApplication) -> StackCards:
         cards.activateWindow()
     cards.list.setFocus()
     return cards
-
-
-class Paints(QObject):
-    """Counts how often a widget is painted."""
-
-    def __init__(self, widget: QObject) -> None:
-        super().__init__(widget)
-        self.count = 0
-        widget.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        self.count += event.type() == QEvent.Type.Paint
-        return False
 
 
 def told(cards: StackCards) -> list[tuple[object, ...]]:
@@ -174,7 +162,7 @@ def test_the_list_says_which_layer_is_current(cards: StackCards) -> None:
 def test_a_stack_that_reads_the_same_is_not_painted_again(qtbot: QtBot, cards: StackCards) -> None:
     qtbot.waitExposed(cards)
     QApplication.processEvents()
-    paints = Paints(cards.list)
+    paints = PaintCounter(cards.list)
     stack = PRESETS["four_layers"]()
     first = stack.layers[0]
     assert isinstance(first, Conv2d)
