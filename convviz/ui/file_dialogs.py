@@ -31,3 +31,9 @@ def ask_for_folder(window: QWidget, settings: Settings, title: str) -> Path | No
         return None
     settings.last_folder = Path(path)
     return Path(path)
+
+
+def ask_for_folder_in(window: QWidget, parent: Path, title: str) -> Path | None:
+    """Return the folder that the user chooses, most likely one in ``parent``; None if none."""
+    path = QFileDialog.getExistingDirectory(window, title, str(parent))
+    return Path(path) if path else None

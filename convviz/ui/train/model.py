@@ -126,6 +126,8 @@ class TrainModel(QObject):
         self._session: Session | None = None
         self._shows_run = False
         """Whether what is chosen is what the run is trained with."""
+        self._known: TrainSettings | None = None
+        """What the run was trained with when an earlier start saw it last; it may have gone on since."""
         self._could_go_on = False
         self._starts: Literal["run", "one batch"] | None = None
         """What begins once the pictures are there."""
@@ -238,17 +240,29 @@ class TrainModel(QObject):
 
     def _ask_for_live_settings(self, session: Session) -> None:
         """Let a run go on with the rate, momentum and number of epochs that are chosen."""
-        session.control.set_lr(self.settings.lr)
-        session.control.set_momentum(self.settings.momentum)
-        session.control.set_epochs(self.settings.epochs)
+        for name in LIVE_SETTINGS:
+            self._ask_for(session, name, getattr(self.settings, name))
+
+    @staticmethod
+    def _ask_for(session: Session, name: str, value: Any) -> None:
+        control = session.control
+        {"lr": control.set_lr, "momentum": control.set_momentum, "epochs": control.set_epochs}[name](value)
+
+    def _chosen_for_known(self) -> dict[str, Any]:
+        """Return what was chosen of `LIVE_SETTINGS` for a run of an earlier start; the others it knows better."""
+        if self._known is None or not self._shows_run:
+            return {}
+        chosen = {name: getattr(self.settings, name) for name in LIVE_SETTINGS}
+        return {name: value for name, value in chosen.items() if value != getattr(self._known, name)}
 
     def _choose_run(self) -> None:
         """Choose what the run is trained with, but where that is chosen already, leave its settings as they are."""
         begun = self.update.begun
         if begun is None:
             return
-        if not self._shows_run:
-            self.settings = begun.settings
+        if self._known is not None or not self._shows_run:
+            self.settings = dataclasses.replace(begun.settings, **self._chosen_for_known())
+        self._known = None
         self.dataset, self.data, self.model = begun.dataset, begun.dataset.key, begun.model
         if begun.stack is not self.stack:
             self.editor = _editor(begun.stack)
@@ -288,8 +302,8 @@ class TrainModel(QObject):
             self._train(session)
         elif self.run_folder is not None:
             session = Session(self.run_folder)
-            if self._shows_run:
-                self._ask_for_live_settings(session)
+            for name, value in self._chosen_for_known().items():
+                self._ask_for(session, name, value)
             if paused:
                 session.control.step()
             self._begin(session)
@@ -507,7 +521,8 @@ class TrainModel(QObject):
 
     def to_json(self) -> str:
         """Return what is chosen, and the run that can be gone on with, as text."""
-        own = None
+        own, begun = None, self.update.begun
+        known = self._known if begun is None else begun.settings
         if self.model == OWN_MODEL:
             own = stack_file.to_json(self.stack, geometry_only=True)
         return json.dumps(
@@ -517,7 +532,7 @@ class TrainModel(QObject):
                 "stack": own,
                 "settings": self.settings.as_dict(),
                 "run": str(self.run_folder) if self.is_running or self.can_go_on else None,
-                "shows_run": self._shows_run,
+                "run_settings": known.as_dict() if self._shows_run and known is not None else None,
             }
         )
 
@@ -529,11 +544,11 @@ class TrainModel(QObject):
             stack = PRESETS[model]() if own is None else stack_file.from_json(own)
             settings, data = TrainSettings.from_dict(stored["settings"]), str(stored["data"])
             run = None if stored["run"] is None else Path(str(stored["run"]))
-            shows_run = bool(stored["shows_run"])
+            known = None if stored["run_settings"] is None else TrainSettings.from_dict(stored["run_settings"])
         except (ValueError, TypeError, KeyError, StackFileError):
             return
         self.model, self.editor, self.settings, self.data = model, _editor(stack), settings, data
-        self.run_folder, self._shows_run = run, shows_run
+        self.run_folder, self._known, self._shows_run = run, known, known is not None
 
 
 def _editor(stack: Stack) -> LabState:

@@ -17,7 +17,7 @@ from convviz.core.stack_file import StackFileError
 from convviz.core.window import ShapeError
 from convviz.ui import theme
 from convviz.ui.actions import TRAIN_ACTIONS, make_actions
-from convviz.ui.file_dialogs import ask_for_file, ask_for_folder
+from convviz.ui.file_dialogs import ask_for_file, ask_for_folder, ask_for_folder_in
 from convviz.ui.jobs import JobRunner
 from convviz.ui.refusals import said
 from convviz.ui.settings import Settings
@@ -128,6 +128,7 @@ class TrainPage(PanelPage):
         model.failed.connect(self._on_failed)
         model.data_failed.connect(self._on_data_failed)
         model.chosen.connect(self._show_data)
+        model.chosen.connect(self._remember_live_settings)
         self.controls.data.folder_wanted.connect(self.choose_folder)
         self.controls.data.archive_wanted.connect(self.choose_archive)
         self.controls.network.lab_stack_wanted.connect(lambda: model.use_stack(self._lab_stack()))
@@ -202,6 +203,12 @@ class TrainPage(PanelPage):
             self.maps.set_num_samples(len(self.model.dataset.test))
 
     @Slot()
+    def _remember_live_settings(self) -> None:
+        """Remember at once what is changed while a training runs: the program may be killed."""
+        if self.model.is_running:
+            self.save()
+
+    @Slot()
     def _on_begun(self) -> None:
         """Make room for a new run, beside which the last one stays as a faint curve."""
         self._runs += 1
@@ -267,7 +274,8 @@ class TrainPage(PanelPage):
     @Slot()
     def choose_run(self) -> None:
         """Ask for the folder of a run, and go on with it."""
-        folder = ask_for_folder(self, self._settings, self.tr("Folder of a run, with settings.json"))
+        runs = self.model.runs if self.model.runs.is_dir() else self._settings.last_folder
+        folder = ask_for_folder_in(self, runs, self.tr("Folder of a run, with settings.json"))
         if folder is not None:
             self.message.clear()
             self.model.open_run(folder)

@@ -65,7 +65,7 @@ class ResultsPanel(Card):
         for page in (self.bars, self.matrix, self.mistakes, self.samples, self.behind):
             self._pages.add(page)
         self._tools = ToolRow(self._choices, self._heading)
-        self._hint = Hint(self.tr("After the first epoch the results appear here."))
+        self._hint = Hint(self.tr("At the end of an epoch the results appear here."))
         self.add(self._hint, 1)
         self.add(self._tools)
         self.add(self._pages, 1)

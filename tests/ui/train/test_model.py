@@ -339,6 +339,30 @@ def test_choices_are_kept(model: TrainModel) -> None:
     assert (other.model, other.stack.shapes) == (OWN_MODEL, model.stack.shapes)
 
 
+def test_a_run_that_went_on_elsewhere_keeps_its_settings(
+    qtbot: QtBot, model: TrainModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convviz.nn.data.load_dataset", loads_tiny)
+    paused(qtbot, model)
+    before = model.to_json()
+    model.set_setting("epochs", 5)
+    model.set_setting("momentum", 0.25)
+    model.one_batch()
+    wait(qtbot, model, "paused")
+    model.stop()
+    wait(qtbot, model, "stopped")
+    other = TrainModel()
+    other.restore(before)
+    other.set_setting("lr", 0.125)
+    other.go_on(paused=True)
+    wait(qtbot, other, "paused")
+    assert (other.settings.epochs, other.settings.momentum, other.settings.lr) == (5, 0.25, 0.125)
+    assert other.update.begun is not None
+    assert other.update.begun.settings == other.settings
+    other.stop()
+    wait(qtbot, other, "stopped")
+
+
 def test_a_stopped_run_is_kept_for_the_next_start(qtbot: QtBot, model: TrainModel) -> None:
     paused(qtbot, model)
     model.stop()
@@ -351,9 +375,9 @@ def test_a_stopped_run_is_kept_for_the_next_start(qtbot: QtBot, model: TrainMode
     assert json.loads(model.to_json())["run"] is None
 
 
-@pytest.mark.parametrize("other_preset", [False, True])
+@pytest.mark.parametrize(("choice", "epochs"), [("more", 5), ("as before", 4), ("other preset", 3)])
 def test_after_the_next_start_a_run_goes_on_with_what_was_chosen_for_it(
-    qtbot: QtBot, model: TrainModel, monkeypatch: pytest.MonkeyPatch, other_preset: bool
+    qtbot: QtBot, model: TrainModel, monkeypatch: pytest.MonkeyPatch, choice: str, epochs: int
 ) -> None:
     monkeypatch.setattr("convviz.nn.data.load_dataset", loads_tiny)
     model.start()
@@ -363,14 +387,14 @@ def test_after_the_next_start_a_run_goes_on_with_what_was_chosen_for_it(
     assert stored["run"] == str(model.run_folder)
     other = TrainModel()
     other.restore(json.dumps(stored))
-    if other_preset:
+    if choice == "other preset":
         other.choose_preset("fast_cnn")
-    else:
+    elif choice == "more":
         other.set_setting("epochs", 5)
     other.go_on()
     wait(qtbot, other, "finished")
-    assert step(other) == (18 if other_preset else 30)
-    assert other.settings == dataclasses.replace(SETTINGS, epochs=3 if other_preset else 5)
+    assert step(other) == 6 * epochs
+    assert other.settings == dataclasses.replace(SETTINGS, epochs=epochs)
 
 
 @pytest.mark.parametrize(

@@ -292,10 +292,11 @@ def test_a_run_is_remembered_as_soon_as_it_begins(
     qtbot: QtBot, page: TrainPage, window: MainWindow, tmp_path: Path
 ) -> None:
     paused(qtbot, page.model)
+    page.model.set_setting("epochs", 7)
     again = TrainModel()
     again.restore(Settings(tmp_path / "convviz.ini").train_state)  # as after the program was killed
     assert again.can_go_on
-    assert again.run_folder == page.model.run_folder
+    assert (again.run_folder, again.settings.epochs) == (page.model.run_folder, 7)
 
 
 def test_what_could_not_be_saved_is_saved_elsewhere(

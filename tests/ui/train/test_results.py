@@ -165,7 +165,7 @@ def test_an_epoch_later_the_view_is_the_same_with_new_numbers(panel: ResultsPane
 
 def test_before_the_first_epoch_it_says_when_there_will_be_results(panel: ResultsPanel) -> None:
     panel.clear()
-    assert words(panel) == ["After the first epoch the results appear here."]
+    assert words(panel) == ["At the end of an epoch the results appear here."]
     assert not panel.bars.isVisible()
     panel.show_evaluation(evaluation_of(LABELS), CLASSES, IMAGES, LABELS)
     assert panel.bars.isVisible()
