@@ -8,7 +8,7 @@ import sys
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """The numbers of malloc's parameters, ``malloc.h`` of the GNU C library."""
 
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 32 * 2**20
 LARGEST_BLOCK = 32 * 2**20
 """Larger blocks come from the system and go back to it at once; the library accepts no greater limit."""
 

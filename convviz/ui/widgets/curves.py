@@ -335,8 +335,9 @@ class CurvePlot(QWidget):
 
     def set_empty_text(self, text: str) -> None:
         """Set what is said as long as there is no point to show."""
-        self._empty_text = text
-        self.update()
+        if text != self._empty_text:
+            self._empty_text = text
+            self.update()
 
     def _refresh(self) -> None:
         self._shown = tuple(curve.shown(self._log_y) for curve in self._curves)
