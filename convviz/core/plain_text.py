@@ -14,6 +14,14 @@ _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 
 
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most so many characters (3 or more), with an ellipsis in its middle if it is longer."""
+    if len(name) <= most:
+        return name
+    start = most // 2
+    return f"{name[:start]}…{name[len(name) - (most - 1 - start) :]}"
+
+
 def visible(name: str) -> str:
     """Return a name as one line of text that shows every character of it and nothing beside it.
 

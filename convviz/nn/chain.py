@@ -22,6 +22,7 @@ from convviz.core.layers import (
     Shape,
     Weighted,
 )
+from convviz.core.plain_text import shortened
 from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
 from convviz.core.window import ShapeError
@@ -39,6 +40,7 @@ _ENDS: Final[dict[End, tuple[Layer, ...]]] = {"flatten": (), "max": (GlobalMaxPo
 _COMMON_SIZES: Final = (32, 28, 64, 224, 96, 128, 48, 227, 256)
 _OTHER_SIZES: Final = range(8, 513)
 _MOST_EVERY: Final = 3
+_LONGEST_NAME: Final = 40
 _TRACKED: Final = "num_batches_tracked"
 
 Kind: TypeAlias = Literal["conv", "norm", "linear"]
@@ -91,8 +93,11 @@ def _kind(name: str, tensors: Mapping[str, torch.Tensor]) -> Kind:
             return "norm"
         if weight.dim() in (2, 4) and others <= {"bias"}:
             return "conv" if weight.dim() == 4 else "linear"
+    if not name:
+        raise RefusalError("Its tensors are not named after layers, as “conv1.weight” is.")
     raise RefusalError(
-        "Its layer “{layer}” is neither a convolution, nor a batch normalisation, nor a linear layer.", layer=name
+        "Its layer “{layer}” is neither a convolution, nor a batch normalisation, nor a linear layer.",
+        layer=shortened(name, _LONGEST_NAME),
     )
 
 

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convviz.core.dense import Flatten
 from convviz.core.layers import Layer, Shape
+from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
 from convviz.nn.checkpoint import with_weights
 from convviz.nn.graph import MAPS, Call, Graph, graph_of, layer_on
@@ -185,7 +186,11 @@ class Network:
         """
         if preprocessing.shape == self.input_shape:
             return dataclasses.replace(self, preprocessing=preprocessing)
-        return network_of(self.name, self.origin, self.module, preprocessing, self.classes, self.weight_names)
+        try:
+            return network_of(self.name, self.origin, self.module, preprocessing, self.classes, self.weight_names)
+        except RefusalError as error:
+            own = "×".join(map(str, self.input_shape))
+            raise RefusalError(*error.sentences, "It is left at {own}.", **error.values, own=own) from error
 
 
 def network_of(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convviz.core.plain_text import MOST_LENGTH, visible
+from convviz.core.plain_text import MOST_LENGTH, shortened, visible
 
 HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 ISOLATES = "\u2068\u2069"
@@ -37,3 +37,15 @@ def test_nothing_invisible_is_left(name: str) -> None:
 def test_a_long_name_ends_with_an_ellipsis() -> None:
     assert visible("x" * MOST_LENGTH) == "x" * MOST_LENGTH
     assert visible("x" * 10**6) == "x" * (MOST_LENGTH - 1) + "…"
+
+
+@given(name=st.text(), most=st.integers(3, 50))
+def test_a_long_name_keeps_its_ends(name: str, most: int) -> None:
+    short = shortened(name, most)
+    assert len(short) == min(len(name), most)
+    if short != name:
+        start, end = short[: most // 2], short[most // 2 + 1 :]
+        assert short[most // 2] == "…"
+        assert name.startswith(start)
+        assert name.endswith(end)
+        assert end

@@ -74,7 +74,7 @@ def test_the_size_can_be_changed_where_the_network_takes_it() -> None:
 
 def test_a_chain_says_which_sizes_it_does_not_take() -> None:
     tutorial = network_of("Tutorial", "preset", TutorialNet(), Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3))
-    with pytest.raises(RefusalError, match="does not take pictures of 3×40×40"):
+    with pytest.raises(RefusalError, match=r"does not take pictures of 3×40×40\. It is left at 3×32×32\."):
         tutorial.with_preprocessing(Preprocessing((40, 40), (0.5,) * 3, (0.5,) * 3))
 
 

@@ -4,7 +4,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from convviz.ui import theme
-from convviz.ui.widgets.side_panel import PanelPage, SidePanel
+from convviz.ui.widgets.side_panel import MOST_UNITS, PanelPage, SidePanel
 
 NARROW_UNITS = 100
 
@@ -67,6 +67,11 @@ def test_the_panel_grows_with_its_parts_and_does_not_shrink_again(page: Page) ->
     assert after > before
     page.label.setText("some")
     assert widths(page)[0] == after
+
+
+def test_no_word_makes_the_panel_wider_than_a_limit(page: Page) -> None:
+    page.label.setText("a." * 2000)
+    assert widths(page)[0] == round(MOST_UNITS * theme.unit())
 
 
 def test_with_another_font_the_panel_is_as_wide_as_needed(page: Page, light: QApplication) -> None:

@@ -203,6 +203,7 @@ class FileSection(Section):
         if proposal is not None and self.proposal.isHidden():
             self.proposal.show_choices(proposal.choices)
         self.proposal.setVisible(proposal is not None)
+        self.proposal.words.setVisible(model.network is None)
 
     def _network_text(self) -> str:
         model, found = self._model, self._model.recognition

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 from safetensors.numpy import save as safetensors_of
 
 from convviz.core import display
@@ -56,6 +56,7 @@ class Filters:
         weight: (O, I, kh, kw).
         facts: norms, variances and what is wrong.
         other: the same weights in the file that this one is compared with, if there is one.
+        file_names: what tells the two files apart.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Filters:
     weight: Floats
     facts: FilterFacts
     other: Floats | None = None
+    file_names: tuple[str, str] = ("", "")
 
 
 class FiltersPanel(Card):
@@ -71,6 +73,8 @@ class FiltersPanel(Card):
     filter_chosen = Signal(int)
     compare_wanted = Signal()
     compare_ended = Signal()
+    enlarged_changed = Signal()
+    """A filter is enlarged, or all are shown again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,7 +83,8 @@ class FiltersPanel(Card):
         self._indices: NDArray[np.intp] = np.zeros(0, np.intp)
         self._scope = ColourScope()
         self._in_colour = True
-        self._level: float | None = None
+        self._levels: tuple[float | None, ...] = ()
+        """Of the filters, those of the other file, and the difference; None where each has its own."""
         self._enlarged: tuple[int, int | None] | None = None  # a filter, and one of its channels or all of them
         self._make_tools()
         self._make_views()
@@ -88,6 +93,7 @@ class FiltersPanel(Card):
 
     def _make_tools(self) -> None:
         self._heading = ElidedLabel(bold=True)
+        self._note = ElidedLabel(muted=True)
         self._orders = Choices(
             (
                 ("index", self.tr("Index"), self.tr("The filters in their own order.")),
@@ -128,6 +134,7 @@ class FiltersPanel(Card):
         self._more.setToolTip(self.tr("Save these filters as a picture, a table or a file of tensors."))
         self._more.setAccessibleName(self.tr("Save the filters"))
         self.saver = Saver(self)
+        self.saver.said.connect(self._note.set_text)
         self._menu = QMenu(self)
         save: Sequence[tuple[str, str, str, Callable[[Path], None]]] = (
             (self.tr("Save as PNG…"), ".png", self.tr("PNG pictures ({patterns})"), self.save_png),
@@ -150,8 +157,9 @@ class FiltersPanel(Card):
 
     def _make_views(self) -> None:
         self.mosaics = tuple(Mosaic(wrapped=True, fits=True) for _ in range(3))
-        names = (self.tr("This file"), self.tr("The other file"), self.tr("Difference"))
-        self._titles = tuple(QLabel(name) for name in names)
+        names = (self.tr("This file"), self.tr("The other file"), self.tr("Difference: second − first"))
+        self._titles = tuple(ElidedLabel() for _ in names)
+        self._titles[2].set_text(names[2])
         self.difference_bar = ColorBar(self.tr("Difference"))
         self._sides: list[QWidget] = []
         for mosaic, title, name in zip(self.mosaics, self._titles, names, strict=True):
@@ -163,8 +171,7 @@ class FiltersPanel(Card):
             column = QVBoxLayout(side)
             column.setContentsMargins(0, 0, 0, 0)
             row = QHBoxLayout()
-            row.addWidget(title)
-            row.addStretch(1)
+            row.addWidget(title, 1)
             if mosaic is self.mosaics[2]:
                 row.addWidget(self.difference_bar)
             column.addLayout(row)
@@ -181,7 +188,13 @@ class FiltersPanel(Card):
         self._pages.add(self.enlarged)
         self._all = grid
         self._hint = Hint("")
-        self.add(self._heading)
+        head = QWidget()
+        row = QHBoxLayout(head)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._heading, 2)
+        row.addWidget(self._note, 1)
+        self._head = head
+        self.add(head)
         self.add(self._tools)
         self.add(self._hint, 1)
         self.add(self._pages, 1)
@@ -210,19 +223,23 @@ class FiltersPanel(Card):
         if before is None or (before.name, before.shape) != (filters.name, filters.shape):
             self._enlarged = None
             self._channel.show_number(0)
+        for title, name in zip(self._titles, filters.file_names, strict=False):
+            title.set_text(name)
         self._channel.set_count(filters.weight.shape[1], named=True)
+        self._note.set_text("")
         self._hint.hide()
-        for part in (self._heading, self._tools, self._pages):
+        for part in (self._head, self._tools, self._pages):
             part.show()
         self._show()
 
     def clear(self, why: str = "") -> None:
         """Show no filters, and say why there are none."""
         self._filters = self._enlarged = None
-        for part in (self._heading, self._tools, self._pages):
+        for part in (self._head, self._tools, self._pages):
             part.hide()
         self._hint.setText(why)
         self._hint.show()
+        self.enlarged_changed.emit()
 
     @property
     def shown_filters(self) -> list[int]:
@@ -254,13 +271,14 @@ class FiltersPanel(Card):
         self._tools.set_tool_visible(self._alone, filters.other is not None)
         self._tools.set_tool_visible(self._compare, filters.other is None)
         sides = self._compared(filters)
-        self._level = self._scope.level(FILTERS, np.stack([_ends(values) for _, values in sides[:2]]))
-        levels = [self._level, self._level]
-        self.bar.show_scale(self._level, signed=True, grey=self._as_colours)
+        level = self._scope.level(FILTERS, np.stack([_ends(values) for _, values in sides[:2]]))
+        self.bar.show_scale(level, signed=True, grey=self._as_colours)
+        self._levels = (level,) * 2
         if filters.other is not None:
-            levels.append(None if self._scope.kind == EACH else display.signed_levels(sides[2][1]))
-            self.difference_bar.show_scale(levels[2], signed=True)
-        for (_, values), mosaic, level in zip(sides, self.mosaics, levels, strict=False):
+            difference = None if self._scope.kind == EACH else display.signed_levels(sides[2][1])
+            self.difference_bar.show_scale(difference, signed=True)
+            self._levels = level, level, difference
+        for (_, values), mosaic, level in zip(sides, self.mosaics, self._levels, strict=False):
             self._fill(mosaic, values, level, noted=filters.other is None)
         for k, side in enumerate(self._sides):
             side.setVisible(k == 0 or filters.other is not None)
@@ -339,8 +357,14 @@ class FiltersPanel(Card):
             self._show_page()
             self.mosaics[0].setFocus(Qt.FocusReason.OtherFocusReason)
 
+    @property
+    def is_enlarged(self) -> bool:
+        """Whether one filter is shown in place of all."""
+        return self._enlarged is not None
+
     def _show_page(self) -> None:
         self._tools.setVisible(self._enlarged is None)  # the numbers need the room
+        self.enlarged_changed.emit()
         if self._enlarged is None or self._filters is None:
             self._pages.show_page(self._all)
             return
@@ -356,9 +380,10 @@ class FiltersPanel(Card):
         words = title.format(
             filter=index, name=visible(filters.name), channel="" if channel is None else channels[channel]
         )
-        level, shown = self._level, None
+        levels, shown = self._levels, None
         if self._as_colours:
             named = list(zip(channels, filters.weight[index], strict=True))
+            levels = self._levels[:1] * len(named)
         else:
             named = []
             for label, weight in self._compared(filters):
@@ -369,7 +394,7 @@ class FiltersPanel(Card):
                 label,
                 GridContent(one, level or display.signed_levels(one), row_step=1 if shown is None else one.shape[1]),
             )
-            for label, one in named
+            for (label, one), level in zip(named, levels, strict=False)
         ]
         self.enlarged.show_grids(words, grids, shown)
 
@@ -378,7 +403,7 @@ class FiltersPanel(Card):
         if filters.other is None:
             return [("", filters.weight)]
         sides = filters.weight, filters.other, filters.other - filters.weight
-        return [(title.text(), weight) for title, weight in zip(self._titles, sides, strict=True)]
+        return [(title.text, weight) for title, weight in zip(self._titles, sides, strict=True)]
 
     # ---- files
 

@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from convviz.core.explain import Position
+from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
 from convviz.resources import resource
 from convviz.ui.inspect.session import (
@@ -183,6 +184,17 @@ class InspectModel(QObject):
         """Ask again for the file that was asked for last, with so much memory."""
         if self._ask_again is not None:
             self._ask_again(most_bytes)
+
+    @property
+    def file_names(self) -> tuple[str, str]:
+        """What tells the file and the one it is compared with apart: their names, with the folder if those are equal.
+
+        Without another file its name is empty.
+        """
+        paths = [Path() if file is None else file.path for file in (self.file, self.other)]
+        alike = paths[0].name == paths[1].name
+        one, other = (visible(str(Path(path.parent.name, path.name)) if alike else path.name) for path in paths)
+        return one, other
 
     def compare(self, path: Path, most_bytes: int | None = None) -> None:
         """Open another file to compare with: the chosen tensor then has the numbers of both."""

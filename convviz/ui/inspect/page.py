@@ -21,7 +21,7 @@ from convviz.ui.inspect.empty_state import EmptyState
 from convviz.ui.inspect.file_panel import FilePanel, size_text
 from convviz.ui.inspect.filters import Filters, FiltersPanel
 from convviz.ui.inspect.model import InspectModel, Shipped
-from convviz.ui.inspect.session import LabUnit
+from convviz.ui.inspect.session import MOST_FILTER_NUMBERS, LabUnit
 from convviz.ui.inspect.shipped import shipped_names
 from convviz.ui.inspect.through import ThroughPanel
 from convviz.ui.refusals import said
@@ -69,10 +69,10 @@ class InspectPage(QWidget):
         self.panel = FilePanel(self.model)
         self.filters = FiltersPanel()
         self.through = ThroughPanel(self.model)
-        work = ShareSplitter(self.filters, self.through, lambda height: LOWER_SHARE * height)
+        self._work = ShareSplitter(self.filters, self.through, self._lower_units)
         margin = QWidget()
         self._margin = QVBoxLayout(margin)
-        self._margin.addWidget(work)
+        self._margin.addWidget(self._work)
         self._content = QScrollArea()
         self._content.setFrameShape(QScrollArea.Shape.NoFrame)
         self._content.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -117,16 +117,20 @@ class InspectPage(QWidget):
         model.lab_ready.connect(self._on_lab)
         self._split.splitterMoved.connect(self._on_panel_moved)
         self.filters.saver.folder = self._settings.last_folder
-        self.filters.saver.said.connect(self.message.show_message)
         self.filters.saver.rejected.connect(self.message.show_message)
         self.filters.compare_wanted.connect(self.choose_other)
         self.filters.compare_ended.connect(model.end_comparison)
+        self.filters.enlarged_changed.connect(self._work.share)
         self.through.picture_wanted.connect(self.choose_picture)
         self.through.result_shown.connect(lambda: self.reveal(self.through.result))
         self.through.data_folder_wanted.connect(self.choose_folder)
         self.through.paste_wanted.connect(self.paste)
 
     # ---- showing
+
+    def _lower_units(self, height: float) -> float:
+        """Return how much of the height the picture and its maps get, less while the numbers of a filter are shown."""
+        return height * (1 - LOWER_SHARE if self.filters.is_enlarged else LOWER_SHARE)
 
     def reveal(self, part: QWidget) -> None:
         """Scroll to a part of what the network makes of the picture."""
@@ -153,6 +157,7 @@ class InspectPage(QWidget):
         if file.path.parent != resource("weights"):
             self._settings.add_recent_file(file.path)
         self.show_controls(self._controls_wanted)
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot()
     def _show_filters(self) -> None:
@@ -160,17 +165,19 @@ class InspectPage(QWidget):
         tensor, info = model.tensor, model.info
         if tensor is not None and tensor.kernels is not None and tensor.facts.filters is not None:
             name, shape = tensor.info.short, tensor.info.shape
-            self.filters.show_filters(Filters(name, shape, tensor.kernels, tensor.facts.filters, tensor.other_kernels))
+            filters = Filters(name, shape, tensor.kernels, tensor.facts.filters, tensor.other_kernels, model.file_names)
+            self.filters.show_filters(filters)
         elif info is None:
             self.filters.clear(self.tr("Choose a tensor to see its filters."))
         elif tensor is None:
             self.filters.clear(self.tr("{name} cannot be shown.").format(name=visible(info.short)))
         else:
-            self.filters.clear(
-                self.tr(
-                    "{name} has no filters: it is no convolution's weight, or has over 134 million numbers."
-                ).format(name=visible(info.short))
+            why = (
+                self.tr("{name} has too many numbers to be shown as filters; up to 134 million are.")
+                if info.count > MOST_FILTER_NUMBERS
+                else self.tr("{name} has no filters: it is no convolution's weight.")
             )
+            self.filters.clear(why.format(name=visible(info.short)))
 
     @Slot(object)
     def _on_failed(self, error: RefusalError) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from convviz.nn.network import Preprocessing
 
 LEAST_SIDE, MOST_SIDE = 1, 1024
-FIELD_UNITS = 20.0
+LEAST_DEVIATION = 1e-6
+FIELD_UNITS = 24.0
 
 
 def preprocessing_text(preprocessing: Preprocessing) -> str:
@@ -30,7 +31,8 @@ def preprocessing_text(preprocessing: Preprocessing) -> str:
 
 def _numbers_text(values: tuple[float, ...]) -> str:
     """Return one number where all channels have the same, else all of them."""
-    return format_number(values[0]) if len(set(values)) == 1 else ", ".join(format_number(value) for value in values)
+    texts = [format_number(value, 5) for value in values]  # 0.4914 has four below 1
+    return texts[0] if len(set(values)) == 1 else ", ".join(texts)
 
 
 class PreprocessingRow(QWidget):
@@ -99,13 +101,14 @@ class PreprocessingRow(QWidget):
     def _on_numbers(self) -> None:
         if self._preprocessing is None:
             return
-        channels = len(self._preprocessing.mean)
-        mean, std = (_numbers(field.text(), channels) for field in (self.mean_field, self.std_field))
-        if mean is None or std is None or 0 in std:
+        mean = _typed(self.mean_field, self._preprocessing.mean)
+        std = _typed(self.std_field, self._preprocessing.std)
+        if mean is None or std is None or min(std) < LEAST_DEVIATION:
             self._problem.setText(
-                self.tr("One number is accepted, or {channels} with commas; the deviation is not 0.").format(
-                    channels=channels
-                )
+                self.tr(
+                    "One number is accepted, or {channels} with commas; the deviation is {least} or more. "
+                    "Nothing was changed."
+                ).format(channels=len(self._preprocessing.mean), least=format_number(LEAST_DEVIATION))
             )
             self._problem.show()
             return
@@ -117,12 +120,17 @@ class PreprocessingRow(QWidget):
             self.chosen.emit(preprocessing)
 
 
-def _numbers(text: str, channels: int) -> tuple[float, ...] | None:
-    """Return the numbers that a text spells, one a channel; None where it does not."""
+def _typed(field: QLineEdit, before: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Return the numbers that were typed, one a channel; None where these are none.
+
+    What was not touched is ``before``, of which the text may show fewer digits.
+    """
+    if not field.isModified():
+        return before
     try:
-        numbers = tuple(parse_number(part) for part in text.split(","))
+        numbers = tuple(parse_number(part) for part in field.text().split(","))
     except NumberError:
         return None
     if len(numbers) == 1:
-        return numbers * channels
-    return numbers if len(numbers) == channels else None
+        return numbers * len(before)
+    return numbers if len(numbers) == len(before) else None

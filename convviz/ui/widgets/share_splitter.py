@@ -29,7 +29,9 @@ class ShareSplitter(QSplitter):
     def _on_moved(self) -> None:
         self._moved = True
 
-    def _share(self) -> None:
+    @Slot()
+    def share(self) -> None:
+        """Divide the height by the rule, unless the handle was moved."""
         if not self._moved:
             units = self.height() / theme.unit()
             lower = self._lower_units(units)
@@ -38,11 +40,11 @@ class ShareSplitter(QSplitter):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Divide the new height."""
         super().resizeEvent(event)
-        self._share()
+        self.share()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange and self.count() == 2:
             self.setHandleWidth(round(theme.unit()))
-            self._share()
+            self.share()

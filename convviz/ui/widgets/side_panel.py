@@ -8,6 +8,9 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from convviz.ui import theme
 
+MOST_UNITS = 60.0
+"""The greatest width of a panel in spacing units, whatever word it holds."""
+
 
 class SidePanel(QScrollArea):
     """Parts below each other, which scroll where they have no room, with an edge towards what stands at the right."""
@@ -37,7 +40,8 @@ class SidePanel(QScrollArea):
     def sizeHint(self) -> QSize:
         """Return a width at which labels and fields stand in one line; it only grows, so that nothing beside moves."""
         bar = self.verticalScrollBar().sizeHint().width()
-        self._width = max(self._width, self._panel.minimumSizeHint().width() + bar)
+        most = round(MOST_UNITS * theme.unit())
+        self._width = max(self._width, min(most, self._panel.minimumSizeHint().width() + bar))
         return QSize(self._width, round(80 * theme.unit()))
 
     def minimumSizeHint(self) -> QSize:

@@ -100,6 +100,9 @@ def test_two_files_are_shown_side_by_side_with_the_difference(panel: FiltersPane
     shown = [grid.content.values for grid in panel.enlarged.grids]
     for values, expected in zip(shown, (filters.weight, filters.other, filters.other - filters.weight), strict=True):
         assert np.array_equal(values, expected[1, 1])
+    levels = [grid.content.level for grid in panel.enlarged.grids]
+    assert levels[:2] == [pytest.approx(max(np.abs(filters.weight).max(), np.abs(filters.other).max()))] * 2
+    assert levels[2] == pytest.approx(np.abs(filters.other - filters.weight).max())
 
 
 def test_the_colour_scope_is_that_of_filter_layer_or_fixed(panel: FiltersPanel) -> None:

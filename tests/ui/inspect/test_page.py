@@ -161,9 +161,7 @@ def test_filters_follow_the_tensor_or_say_why_there_are_none(page: InspectPage, 
     assert page.filters.shown_filters == [0, 1]
     page.model.choose_tensor(1)
     settled(qtbot, page.model)
-    assert page.filters._hint.text() == (
-        "fc.weight has no filters: it is no convolution's weight, or has over 134 million numbers."
-    )
+    assert page.filters._hint.text() == "fc.weight has no filters: it is no convolution's weight."
     assert page.panel.facts.name.text == "fc.weight · 3×4"
     page.model.choose_tensor(0)
     settled(qtbot, page.model)
@@ -183,6 +181,17 @@ def test_two_files_are_compared(
     page.model.choose_tensor(1)
     settled(qtbot, page.model)
     assert page.panel.facts.compared.text() == "other.pt has no such tensor of this shape."
+    page.model.choose_tensor(0)
+    twin = tmp_path / "elsewhere" / "cifar_net.pt"
+    twin.parent.mkdir()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(saved(twin, tutorial_state())), ""))
+    page.filters.compare_wanted.emit()
+    settled(qtbot, page.model)
+    assert [title.text for title in page.filters._titles] == [
+        f"{tmp_path.name}/cifar_net.pt",
+        "elsewhere/cifar_net.pt",
+        "Difference: second − first",
+    ]
     page.filters.compare_ended.emit()
     settled(qtbot, page.model)
     assert page.panel.facts.compared.text() == ""
