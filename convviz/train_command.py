@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.presets import PRESETS
 from convviz.core.refusal import RefusalError
 from convviz.core.stack import Stack
@@ -83,8 +83,6 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     token = StopToken()
     with _stopping(token) as signals:
-        from convviz.nn.source import StoppedError
-
         try:
             trainer, folder = _resumed(options, given, token) if options.resume else _begun(options, given, token)
         except (RefusalError, StackFileError) as error:

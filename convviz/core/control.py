@@ -17,3 +17,13 @@ class StopToken:
     def stop_requested(self) -> bool:
         """Whether the work should end."""
         return self._stop.is_set()
+
+
+class StoppedError(Exception):
+    """The work was asked to stop before there was anything to return."""
+
+
+def go_on(token: StopToken) -> None:
+    """Raise StoppedError if `token` asks for it."""
+    if token.stop_requested:
+        raise StoppedError

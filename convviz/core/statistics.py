@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from convviz.core.control import StopToken, go_on
+
 Floats = NDArray[np.float64]
 
 BINS: Final = 64
@@ -69,12 +71,14 @@ class FilterFacts:
     broken: tuple[int, ...]
 
 
-def statistics(values: NDArray[Any]) -> Statistics:
-    """Return what numbers of any shape are like: real, integer, bool or complex."""
+def statistics(values: NDArray[Any], token: StopToken | None = None) -> Statistics:
+    """Return what numbers of any shape are like: real, integer, bool or complex. Raises StoppedError."""
+    token = token or StopToken()
     zeros = nans = infs = count = 0
     total, minimum, maximum = 0.0, np.inf, -np.inf
     with np.errstate(all="ignore"):  # sums of huge numbers overflow here as they do in torch
         for chunk in _chunks(values):
+            go_on(token)
             zeros += int(np.count_nonzero(chunk == 0))
             nans += int(np.count_nonzero(np.isnan(chunk)))
             infs += int(np.count_nonzero(np.isinf(chunk)))
@@ -89,6 +93,7 @@ def statistics(values: NDArray[Any]) -> Statistics:
         squares = 0.0
         histogram = np.zeros(BINS, np.int64)
         for chunk in _chunks(values):
+            go_on(token)
             finite = _finite(chunk)
             squares += float(((finite - mean) ** 2).sum())
             histogram += np.bincount(_bars(finite, minimum, maximum), minlength=BINS)

@@ -16,12 +16,12 @@ from typing import Final
 import numpy as np
 import torch
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.refusal import RefusalError
 from convviz.nn.network import Network
 from convviz.nn.patches import batch_size, layer_output, share_out
 from convviz.nn.probe import Floats
-from convviz.nn.source import DataProgress, Pixels, Steps, go_on
+from convviz.nn.source import DataProgress, Pixels, Steps
 
 COVERING: Final = "Covering the picture"
 

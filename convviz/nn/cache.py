@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.refusal import RefusalError
-from convviz.nn.source import CHECKING, DataProgress, Labels, Pictures, Pixels, Steps, go_on
+from convviz.nn.source import CHECKING, DataProgress, Labels, Pictures, Pixels, Steps
 
 _IMAGES = "images.npy"
 _ABOUT = "about.json"

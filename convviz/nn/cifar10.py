@@ -12,7 +12,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.refusal import RefusalError
 from convviz.nn.cache import default_cache, draft_folder
 from convviz.nn.source import (
@@ -26,7 +26,6 @@ from convviz.nn.source import (
     Source,
     Steps,
     entry_name,
-    go_on,
 )
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

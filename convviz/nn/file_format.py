@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, NoReturn
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
 from convviz.nn.pickle_scan import CutShortError, ForeignClassError, OddPickleError, ProtocolError, TooMuchError, scan
-from convviz.nn.source import DataProgress, Steps, go_on
+from convviz.nn.source import DataProgress, Steps
 
 Format = Literal["PyTorch", "PyTorch (before 1.6)", "safetensors"]
 

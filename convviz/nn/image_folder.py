@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.pictures import PictureError, load_picture
 from convviz.core.refusal import RefusalError
-from convviz.nn.source import LOOKING, READING, DataProgress, Pictures, Pixels, Source, Steps, entry_name, go_on
+from convviz.nn.source import LOOKING, READING, DataProgress, Pictures, Pixels, Source, Steps, entry_name
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 TEST_NAMES = ("test", "val")

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.receptive_field import Region
 from convviz.nn.cache import default_cache
 from convviz.nn.checkpoint import write_atomically
 from convviz.nn.data import Dataset, Split
 from convviz.nn.look import preprocessed, regions
 from convviz.nn.network import Network
-from convviz.nn.source import DataProgress, Labels, Steps, go_on
+from convviz.nn.source import DataProgress, Labels, Steps
 from convviz.nn.threads import use_threads
 
 SEARCHING: Final = "Looking for the strongest patches"

@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.elementwise import Sigmoid
 from convviz.core.presets import PRESETS
 from convviz.core.refusal import RefusalError
@@ -19,7 +19,7 @@ from convviz.nn.build import skeleton
 from convviz.nn.chain import Part, Proposal, in_natural_order, network_of_parts, parts_of, propose, weighted
 from convviz.nn.known_models import known_networks
 from convviz.nn.network import Network
-from convviz.nn.source import DataProgress, Steps, go_on
+from convviz.nn.source import DataProgress, Steps
 from convviz.nn.tensor_file import TensorFile
 
 RECOGNISING: Final = "Looking for the network"

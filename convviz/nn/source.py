@@ -22,16 +22,6 @@ DOWNLOADING = "Downloading CIFAR-10"
 UNPACKING = "Unpacking CIFAR-10"
 
 
-class StoppedError(Exception):
-    """The work was asked to stop before there was anything to return."""
-
-
-def go_on(token: StopToken) -> None:
-    """Raise StoppedError if `token` asks for it."""
-    if token.stop_requested:
-        raise StoppedError
-
-
 @dataclass(frozen=True)
 class DataProgress:
     """How far the work is.

@@ -13,11 +13,11 @@ import safetensors
 import torch
 from numpy.typing import NDArray
 
-from convviz.core.control import StopToken
+from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
 from convviz.nn.file_format import RESAVE, TOO_MUCH, Format, TooLargeError, examine, opened
-from convviz.nn.source import DataProgress, Steps, go_on
+from convviz.nn.source import DataProgress, Steps
 from convviz.nn.weights import Found, Kind, TooManyPartsError, find_weights
 
 READING: Final = "Reading the tensors"

@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from convviz.core import statistics as module
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.statistics import BINS, filter_facts, statistics
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)
@@ -125,3 +126,10 @@ def test_no_filters_have_no_faults(shape: tuple[int, ...]) -> None:
     assert len(facts.norms) == len(facts.variances) == shape[0]
     assert facts.duplicates == ()
     assert facts.broken == ()
+
+
+def test_it_can_be_stopped() -> None:
+    token = StopToken()
+    token.request_stop()
+    with pytest.raises(StoppedError):
+        statistics(np.zeros(3), token)

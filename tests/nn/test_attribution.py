@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.dense import Flatten, Linear
 from convviz.core.layers import Conv2d, Drawn, GlobalAvgPool2d, Layer
 from convviz.core.refusal import RefusalError
@@ -19,7 +19,7 @@ from convviz.nn.build import build
 from convviz.nn.look import look, preprocessed
 from convviz.nn.network import Network, network_of, to_unit_range
 from convviz.nn.probe import Floats
-from convviz.nn.source import DataProgress, StoppedError
+from convviz.nn.source import DataProgress
 from tests.nn.inspect_cases import Branches, branched_network, tiny_network, untouched
 from tests.nn.network_cases import picture
 from tests.nn.steps import followed, result_of

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn.cache import Stored, default_cache, draft_folder, read, write
-from convviz.nn.source import CHECKING, DRAWING, DataProgress, Pictures, Pixels, StoppedError
+from convviz.nn.source import CHECKING, DRAWING, DataProgress, Pictures, Pixels
 from tests.nn.steps import followed, result_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 4), dtype=np.uint8)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn import cifar10
 from convviz.nn.cifar10 import ARCHIVE, FOLDER, MissingError, download_cifar10, find_cifar10
 from convviz.nn.data import Dataset, load_dataset
-from convviz.nn.source import CHECKING, DOWNLOADING, READING, UNPACKING, DataProgress, Pixels, StoppedError
+from convviz.nn.source import CHECKING, DOWNLOADING, READING, UNPACKING, DataProgress, Pixels
 from tests.nn.steps import followed, result_of
 
 NUM_A_FILE = 10

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn.data import load_dataset
-from convviz.nn.source import CHECKING, DRAWING, DataProgress, StoppedError
+from convviz.nn.source import CHECKING, DRAWING, DataProgress
 from tests.nn.steps import followed, result_of
 
 SIZE = (8, 8)

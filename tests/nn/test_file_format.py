@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn import file_format
 from convviz.nn.file_format import TooLargeError, examine, opened
-from convviz.nn.source import StoppedError, result_of
+from convviz.nn.source import result_of
 from tests.nn.file_corpus import legacy, state_dict, zipped
 
 MOST = 1 << 20

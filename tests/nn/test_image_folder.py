@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn.data import Dataset, load_dataset
 from convviz.nn.image_folder import image_folder
-from convviz.nn.source import LOOKING, READING, DataProgress, StoppedError
+from convviz.nn.source import LOOKING, READING, DataProgress
 from tests.nn.steps import followed, result_of
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.layers import Conv2d
 from convviz.core.receptive_field import Region
 from convviz.core.stack import Stack
@@ -21,7 +21,7 @@ from convviz.nn.look import look, preprocessed, regions
 from convviz.nn.network import Network, Preprocessing, network_of
 from convviz.nn.patches import SEARCHING, Patch, Patches, layer_output, stored_patches, strongest_patches
 from convviz.nn.probe import Floats
-from convviz.nn.source import DataProgress, Pixels, StoppedError
+from convviz.nn.source import DataProgress, Pixels
 from tests.nn.inspect_cases import branched_network, tiny_network, untouched
 from tests.nn.network_cases import picture
 from tests.nn.steps import followed, result_of

@@ -2,14 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.presets import PRESETS
 from convviz.core.stack import Stack
 from convviz.core.stack_file import to_json
 from convviz.nn.build import build
 from convviz.nn.checkpoint import FORMAT
 from convviz.nn.recognise import PRESET_NAMES, RECOGNISING, recognised
-from convviz.nn.source import StoppedError
 from convviz.resources import resource
 from tests.nn.network_cases import State, TutorialNet, only_network, random_state, recognition_of, weightless
 from tests.nn.steps import followed
@@ -127,17 +126,17 @@ def test_torchvisions_models_are_recognised() -> None:
     [
         ({}, "do not follow one another"),
         ({f"layer{index}.{name}": torch.zeros(4, 4) for index in range(150) for name in "qk"}, "“layer0” is neither"),
-        (nn.LSTM(4, 4).state_dict(), "“” is neither"),
+        (nn.LSTM(4, 4).state_dict(), "not named after layers"),
         (nn.TransformerEncoderLayer(4, 2, 4).state_dict(), "“self_attn” is neither"),
         ({"a.weight": torch.zeros(1, 1, 1, 1, dtype=torch.complex64)}, "sparse or complex"),
         ({"a.weight": torch.zeros(2, 2).to_sparse()}, "sparse or complex"),
         ({"a.weight": torch.zeros(1, 3, 3, 3, device="meta")}, "have no numbers"),
-        ({"": torch.zeros(3)}, "“” is neither"),
+        ({"": torch.zeros(3)}, "not named after layers"),
         (weightless("resnet18"), "repeat the same few numbers"),
         ({"a.weight": torch.zeros(1, 1, 1, 1).expand(2, 3, 9, 9)}, "repeat the same few numbers"),
         ({"a.weight": torch.zeros(2, 1, 3, 3), "a.bias": torch.zeros(3)}, "“a” is neither"),
         ({"a.weight": torch.zeros(2, 0, 3, 3)}, "“a” is neither"),
-        ({**nn.BatchNorm2d(2).state_dict(), "more": torch.zeros(2)}, "“” is neither"),
+        ({**nn.BatchNorm2d(2).state_dict(), "more": torch.zeros(2)}, "not named after layers"),
         ({"\u202e.{layer}.weight": torch.zeros(3)}, "“\u202e.{layer}” is neither"),
     ],
 )

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn import tensor_file
 from convviz.nn.checkpoint import FORMAT
 from convviz.nn.file_format import TooLargeError
-from convviz.nn.source import StoppedError, result_of
+from convviz.nn.source import result_of
 from convviz.nn.tensor_file import TensorFile, open_tensor_file
 from convviz.resources import resource
 from tests.nn.file_corpus import (

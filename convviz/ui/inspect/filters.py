@@ -157,7 +157,7 @@ class FiltersPanel(Card):
 
     def _make_views(self) -> None:
         self.mosaics = tuple(Mosaic(wrapped=True, fits=True) for _ in range(3))
-        names = (self.tr("This file"), self.tr("The other file"), self.tr("Difference: second − first"))
+        names = (self.tr("This file"), self.tr("The other file"), self.tr("Second − first"))
         self._titles = tuple(ElidedLabel() for _ in names)
         self._titles[2].set_text(names[2])
         self.difference_bar = ColorBar(self.tr("Difference"))

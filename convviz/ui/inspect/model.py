@@ -478,7 +478,9 @@ class InspectModel(QObject):
         self.facts_changed.emit(list(new))
 
     @Slot(object)
-    def _on_tensor(self, tensor: Tensor) -> None:
+    def _on_tensor(self, tensor: Tensor | None) -> None:
+        if tensor is None:
+            return
         self.tensor = tensor
         self.facts[tensor.index] = tensor.facts
         self.tensor_changed.emit()

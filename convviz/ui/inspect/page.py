@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QResizeEvent
 from PySide6.QtWidgets import QMenu, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from convviz.core.plain_text import visible
+from convviz.core.plain_text import shortened, visible
 from convviz.core.refusal import RefusalError
 from convviz.nn.file_format import TooLargeError
 from convviz.resources import resource
@@ -36,6 +36,8 @@ NARROW_UNITS: Final = 120
 """Width of the page below which panel and cards take turns, in spacing units."""
 LOWER_SHARE: Final = 0.6
 """How much of the height the picture and its maps get."""
+LONGEST_NAME: Final = 60
+"""Characters of a tensor's name in a sentence."""
 WEIGHTS: Final = "*.pt *.pth *.ckpt *.tar *.th *.t7 *.bin *.safetensors"
 PICTURE_SUFFIXES: Final = frozenset(pattern.removeprefix("*") for pattern in PICTURE_FILTER.split())
 
@@ -170,14 +172,15 @@ class InspectPage(QWidget):
         elif info is None:
             self.filters.clear(self.tr("Choose a tensor to see its filters."))
         elif tensor is None:
-            self.filters.clear(self.tr("{name} cannot be shown.").format(name=visible(info.short)))
+            name = shortened(visible(info.short), LONGEST_NAME)
+            self.filters.clear(self.tr("{name} cannot be shown.").format(name=name))
         else:
             why = (
                 self.tr("{name} has too many numbers to be shown as filters; up to 134 million are.")
                 if info.count > MOST_FILTER_NUMBERS
                 else self.tr("{name} has no filters: it is no convolution's weight.")
             )
-            self.filters.clear(why.format(name=visible(info.short)))
+            self.filters.clear(why.format(name=shortened(visible(info.short), LONGEST_NAME)))
 
     @Slot(object)
     def _on_failed(self, error: RefusalError) -> None:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.explain import Position
 from convviz.core.filters import as_filters
 from convviz.core.pictures import load_picture
 from convviz.core.refusal import RefusalError
 from convviz.core.statistics import FilterFacts, Statistics, filter_facts, statistics
-from convviz.nn.source import DataProgress, Pixels, Steps, StoppedError
+from convviz.nn.source import DataProgress, Pixels, Steps
 from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
 
 if TYPE_CHECKING:
@@ -355,9 +355,11 @@ def facts_job(file: TensorFile, queue: FactsQueue) -> Job:
         found: list[tuple[int, TensorFacts]] = []
         while not token.stop_requested and (index := queue.take()) is not None:
             try:
-                facts = facts_of(file.values(index), file.infos[index])
+                facts = facts_of(file.values(index), file.infos[index], token)
             except RefusalError as refusal:
                 facts = TensorFacts(refusal=refusal)
+            except StoppedError:
+                break
             found.append((index, facts))
             yield found
         return found
@@ -365,10 +367,10 @@ def facts_job(file: TensorFile, queue: FactsQueue) -> Job:
     return job
 
 
-def facts_of(values: Values, info: TensorInfo) -> TensorFacts:
-    """Return what is said of a tensor's numbers."""
+def facts_of(values: Values, info: TensorInfo, token: StopToken) -> TensorFacts:
+    """Return what is said of a tensor's numbers. Raises StoppedError."""
     kernels = kernels_of(values, info)
-    return TensorFacts(statistics(values), None if kernels is None else filter_facts(kernels))
+    return TensorFacts(statistics(values, token), None if kernels is None else filter_facts(kernels))
 
 
 def kernels_of(values: Values, info: TensorInfo) -> Kernels | None:
@@ -380,7 +382,7 @@ def kernels_of(values: Values, info: TensorInfo) -> Kernels | None:
 
 
 def tensor_job(file: TensorFile, index: int, other: TensorFile | None, facts: TensorFacts | None) -> Job:
-    """Return a job that reads a `Tensor`; RefusalError where it cannot be read.
+    """Return a job that reads a `Tensor`, None if it was stopped; RefusalError where it cannot be read.
 
     Args:
         file: where it is.
@@ -390,14 +392,17 @@ def tensor_job(file: TensorFile, index: int, other: TensorFile | None, facts: Te
 
     """
 
-    def job(_: StopToken) -> Tensor:
+    def job(token: StopToken) -> Tensor | None:
         info, values = file.infos[index], file.values(index)
         other_index = None if other is None else counterpart(info, other.infos)
         other_values = None
         if other is not None and other_index is not None:
             with contextlib.suppress(RefusalError):  # what cannot be read there has nothing to be compared with
                 other_values = other.values(other_index)
-        known = facts if facts is not None and facts.statistics is not None else facts_of(values, info)
+        try:
+            known = facts if facts is not None and facts.statistics is not None else facts_of(values, info, token)
+        except StoppedError:
+            return None
         other_kernels = None if other_values is None else kernels_of(other_values, info)
         return Tensor(index, info, values, known, kernels_of(values, info), other_values, other_kernels)
 

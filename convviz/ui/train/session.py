@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.stack import Stack
 from convviz.core.stack_file import from_json
 from convviz.nn.control import TrainControl
 from convviz.nn.settings import TrainSettings
-from convviz.nn.source import DataProgress, StoppedError
+from convviz.nn.source import DataProgress
 from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from torch import nn
 import convviz.nn.data
 import convviz.nn.patches
 import convviz.nn.recognise
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn.cache import default_cache
 from convviz.nn.recognise import Recognition
-from convviz.nn.source import DataProgress, Steps, StoppedError
+from convviz.nn.source import DataProgress, Steps
 from convviz.nn.tensor_file import TensorFile
 from convviz.ui.inspect.model import InspectModel
 from convviz.ui.inspect.session import Cover, Question

@@ -190,7 +190,7 @@ def test_two_files_are_compared(
     assert [title.text for title in page.filters._titles] == [
         f"{tmp_path.name}/cifar_net.pt",
         "elsewhere/cifar_net.pt",
-        "Difference: second − first",
+        "Second − first",
     ]
     page.filters.compare_ended.emit()
     settled(qtbot, page.model)

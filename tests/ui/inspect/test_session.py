@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import convviz.nn.data
-from convviz.core.control import StopToken
+from convviz.core.control import StoppedError, StopToken
 from convviz.core.refusal import RefusalError
 from convviz.nn.look import look, preprocessed
 from convviz.nn.tensor_file import TensorFile, TensorInfo
 from convviz.nn.weights import Kind
+from convviz.ui.inspect import session
 from convviz.ui.inspect.session import (
     Cover,
     FactsQueue,
@@ -89,6 +90,18 @@ def test_finding_facts_stops_when_it_is_asked_to() -> None:
     token = StopToken()
     token.request_stop()
     assert done(facts_job(file_of(a=np.ones(3)), FactsQueue(1)), token) == []
+
+
+def test_work_on_a_large_tensor_stops_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, file = StopToken(), file_of(a=np.ones(3), b=np.ones(3))
+
+    def stopped(values: object, token: StopToken) -> None:
+        token.request_stop()
+        raise StoppedError
+
+    monkeypatch.setattr(session, "statistics", stopped)
+    assert done(facts_job(file, FactsQueue(2)), token) == []
+    assert tensor_job(file, 0, None, None)(StopToken()) is None
 
 
 @pytest.mark.parametrize(
