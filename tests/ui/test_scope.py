@@ -24,13 +24,14 @@ def test_levels_leave_out_what_is_not_finite() -> None:
     assert own_levels(maps).ravel().tolist() == [2.0, 1.0, 1.0]
 
 
-def test_a_fixed_level_is_that_of_the_first_look() -> None:
-    scope, first, later = ColourScope(), np.array([-2.0, 1.0]), np.array([5.0, 1.0])
-    assert [scope.level("a", values) for values in (first, later)] == [2.0, 5.0]
-    scope.kind = FIXED
-    assert [scope.level("a", later), scope.level("b", later), scope.level("b", first)] == [2.0, 5.0, 5.0]
-    scope.kind = EACH
-    assert scope.level("a", later) is None
-    scope.kind = FIXED
+def test_a_fixed_level_is_that_of_the_moment() -> None:
+    scope, small, large = ColourScope(), np.array([-2.0, 1.0]), np.array([5.0, 1.0])
+    assert [scope.level("a", values) for values in (large, small)] == [5.0, 2.0]
+    scope.choose(FIXED)
+    assert [scope.level("a", small), scope.level("a", large), scope.level("b", large)] == [2.0, 2.0, 5.0]
     scope.forget()
-    assert scope.level("a", later) == 5.0
+    assert scope.level("a", large) == 5.0
+    scope.choose(EACH)
+    assert scope.level("a", small) is None
+    scope.choose(FIXED)
+    assert scope.level("a", small) == 2.0

@@ -467,8 +467,7 @@ class FiltersPanel(Card):
 
     @Slot(str)
     def _on_scope(self, kind: str) -> None:
-        self._scope.kind = kind
-        self._scope.forget()
+        self._scope.choose(kind)
         self._show()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -464,8 +464,7 @@ class ThroughPanel(Card):
 
     @Slot(str)
     def _on_scope(self, kind: str) -> None:
-        self._scope.kind = kind
-        self._scope.forget()
+        self._scope.choose(kind)
         if self._shown is not None:
             self._show_maps(self._shown)
 

@@ -71,7 +71,7 @@ class MapsPanel(Card):
             (
                 (EACH, self.tr("Each"), self.tr("Each map has colours up to its own largest number.")),
                 (LAYER, self.tr("Layer"), self.tr("All maps of a layer share the colours of its largest number.")),
-                (FIXED, self.tr("Fixed"), self.tr("The colours stay as when the layer was first seen.")),
+                (FIXED, self.tr("Fixed"), self.tr("The colours stay as they are now.")),
             )
         )
         self._scopes.choose(self._scope.kind)
@@ -336,7 +336,7 @@ class MapsPanel(Card):
 
     @Slot(str)
     def _on_scope(self, kind: str) -> None:
-        self._scope.kind = kind
+        self._scope.choose(kind)
         self._show_maps()
         self._show_kernels()
 

@@ -21,20 +21,24 @@ def own_levels(maps_CHW: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 class ColourScope:
-    """Chooses levels by map, by layer, or as they were when a layer was seen first."""
+    """Chooses levels by map, by layer, or for each layer the one it had when that was asked for, or was seen next."""
 
     def __init__(self) -> None:
         self.kind = LAYER
-        self._first: dict[Hashable, float] = {}
+        self._fixed: dict[Hashable, float] = {}
+
+    def choose(self, kind: str) -> None:
+        """Choose `EACH`, `LAYER` or `FIXED`, from now on."""
+        self.kind = kind
+        self.forget()
 
     def forget(self) -> None:
         """Let every layer be seen for the first time again."""
-        self._first.clear()
+        self._fixed.clear()
 
     def level(self, layer: Hashable, values: NDArray[np.floating]) -> float | None:
         """Return the level of a layer's values (any shape), or None where each map has its own."""
-        now = display.signed_levels(values)
-        first = self._first.setdefault(layer, now)
         if self.kind == EACH:
             return None
-        return first if self.kind == FIXED else now
+        now = display.signed_levels(values)
+        return self._fixed.setdefault(layer, now) if self.kind == FIXED else now
