@@ -19,7 +19,15 @@ from typing import BinaryIO, Final, Literal, NoReturn
 from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
-from convviz.nn.pickle_scan import CutShortError, ForeignClassError, OddPickleError, ProtocolError, TooMuchError, scan
+from convviz.nn.pickle_scan import (
+    CutShortError,
+    ForeignClassError,
+    OddPickleError,
+    ProtocolError,
+    Storage,
+    TooMuchError,
+    scan,
+)
 from convviz.nn.source import DataProgress, Steps
 
 Format = Literal["PyTorch", "PyTorch (before 1.6)", "safetensors"]
@@ -203,7 +211,8 @@ class _Examination:
                     self._refuse(TOO_MUCH, RESAVE)
                 data = archive.read(pickle)
                 with self._refusing_pickles(data):
-                    scan(io.BytesIO(data))
+                    storages = scan(io.BytesIO(data)).storages
+                self._check_records(archive, pickle.removesuffix(".pkl"), storages)
                 done = 0
                 for member in members:
                     with archive.open(member) as part:
@@ -274,6 +283,13 @@ class _Examination:
             member.filename != member.orig_filename or not member.filename.startswith(f"{root}/") for member in members
         ):
             self._refuse("{file} is not put together as PyTorch does it.", RESAVE)
+
+    def _check_records(self, archive: zipfile.ZipFile, folder: str, storages: dict[str, Storage]) -> None:
+        """Check that no storage has less than the numbers that the pickle says are there."""
+        for key, storage in storages.items():
+            num_bytes = storage.num_elements * storage.element_size
+            if num_bytes > archive.getinfo(f"{folder}/{key}").file_size:
+                self._refuse(_DAMAGED, _AGAIN)
 
     # ---- pickles
 

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save
 
 from convviz.core.control import StoppedError, StopToken
@@ -13,7 +14,7 @@ from convviz.core.refusal import RefusalError
 from convviz.nn import file_format
 from convviz.nn.file_format import TooLargeError, examine, opened
 from convviz.nn.source import result_of
-from tests.nn.file_corpus import legacy, state_dict, zipped
+from tests.nn.file_corpus import legacy, rezipped, state_dict, zipped
 
 MOST = 1 << 20
 
@@ -131,3 +132,16 @@ def test_a_list_of_tensors_may_have_the_length_of_another_signature(tmp_path: Pa
     header = b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'.ljust(onnx)
     path.write_bytes(onnx.to_bytes(8, "little") + header)
     assert examined(path, 1 << 30) == "safetensors"
+
+
+@pytest.mark.parametrize("num_bytes", [0, 35, 36])
+def test_a_storage_with_fewer_numbers_than_are_said_is_refused(tmp_path: Path, num_bytes: int) -> None:
+    path = tmp_path / "a.pt"
+    path.write_bytes(
+        rezipped(zipped({"a": torch.ones(9)}), lambda name, data: data[:num_bytes] if "/data/" in name else data)
+    )
+    if num_bytes == 36:
+        assert examined(path) == "PyTorch"
+    else:
+        with pytest.raises(RefusalError, match="is damaged"):
+            examined(path)
