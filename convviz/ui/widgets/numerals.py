@@ -52,4 +52,5 @@ def draw_line(painter: QPainter, box: QRectF, text: str, font: QFont, right: boo
     """Draw one line in the vertical middle of a box, at its left or right; ``font`` must be the painter's font."""
     metrics = theme.line_metrics(font)
     x = box.right() - metrics.width(text) if right else box.left()
-    painter.drawText(QPointF(x, box.center().y() + metrics.baseline), text)
+    corner = QPointF(x, box.center().y() + metrics.baseline - metrics.ascent)
+    painter.drawStaticText(corner, _laid_out(text, font.pixelSize(), font.bold()))
