@@ -11,7 +11,7 @@ MOST_LENGTH: Final = 400
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Categories of characters that are not seen, or make others look like something else."""
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
-_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+_ISOLATE, _END_OF_ISOLATE = "\u2066", "\u2069"
 
 
 def shortened(name: str, most: int) -> str:
@@ -25,9 +25,9 @@ def shortened(name: str, most: int) -> str:
 def visible(name: str) -> str:
     """Return a name as one line of text that shows every character of it and nothing beside it.
 
-    Control and formatting characters become their code points, "‹U+202E›". A name with letters that run from right to
-    left keeps that to itself. What is too long ends with an ellipsis. It still has to be shown as plain text: markup
-    stays as it is.
+    Control and formatting characters become their code points, "‹U+202E›". The parts of a name with letters that run
+    from right to left stay in their order. What is too long ends with an ellipsis. It still has to be shown as plain
+    text: markup stays as it is.
     """
     cut = name if len(name) <= MOST_LENGTH else name[: MOST_LENGTH - 1] + "…"
     shown = "".join(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from convviz.core.plain_text import MOST_LENGTH, shortened, visible
 
 HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
-ISOLATES = "\u2068\u2069"
+ISOLATES = "\u2066\u2069"
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ ISOLATES = "\u2068\u2069"
         ("two\nlines\0", "two‹U+000A›lines‹U+0000›"),
         ("evil\u202egnp.weight", "evil‹U+202E›gnp.weight"),
         ("卷积.weight", "卷积.weight"),
-        ("שלום.weight", "\u2068שלום.weight\u2069"),
+        ("שלום.weight", "\u2066שלום.weight\u2069"),
         ("\ud800", "‹U+D800›"),
         ("", ""),
     ],
@@ -31,7 +31,7 @@ def test_a_name_is_shown_as_it_is_and_nothing_of_it_is_hidden(name: str, shown: 
 def test_nothing_invisible_is_left(name: str) -> None:
     shown = visible(name)
     assert not any(unicodedata.category(each) in HIDDEN for each in shown if each not in ISOLATES)
-    assert shown.count("\u2068") == shown.count("\u2069") == (shown[:1] == "\u2068")
+    assert shown.count("\u2066") == shown.count("\u2069") == (shown[:1] == "\u2066")
 
 
 def test_a_long_name_ends_with_an_ellipsis() -> None:

@@ -49,7 +49,9 @@ def contents_text(file: TensorFile) -> str:
     return " · ".join(
         (
             (_translate("1 tensor") if count == 1 else _translate("{count} tensors")).format(count=grouped(count)),
-            _translate("{count} parameters").format(count=grouped(weights)),
+            (_translate("1 parameter") if weights == 1 else _translate("{count} parameters")).format(
+                count=grouped(weights)
+            ),
             *map(visible, dtypes),
             _translate("no code inside"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -160,7 +161,7 @@ class TensorFactsPanel(QWidget):
         tensor, other = self._model.tensor, self._model.other
         if other is None or tensor is None:
             return ""
-        name = visible(other.path.name)
+        _, name = self._model.file_names
         if tensor.other is None:
             return self.tr("{file} has no such tensor of this shape.").format(file=name)
         return self.tr("Compared with {file}.").format(file=name)
@@ -182,7 +183,12 @@ def _texts(found: Statistics | None, pending: bool) -> dict[str, str]:
     if found is None:
         return dict.fromkeys(("range", "mean", "counts"), "…" if pending else "–")
     return {
-        "range": f"{format_number(found.minimum)} / {format_number(found.maximum)}",
-        "mean": f"{format_number(found.mean)} ± {format_number(found.std)}",
+        "range": _joined(" / ", found.minimum, found.maximum),
+        "mean": _joined(" ± ", found.mean, found.std),
         "counts": " · ".join(map(grouped, (found.zeros, found.nans, found.infs))),
     }
+
+
+def _joined(sign: str, *values: float) -> str:
+    """Return those of the values that there are."""
+    return sign.join(format_number(value) for value in values if not math.isnan(value)) or "–"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from convviz.nn.tensor_file import TensorInfo
 
 AnyIndex = QModelIndex | QPersistentModelIndex
+ScrollHint = QAbstractItemView.ScrollHint
 
 NAME, SHAPE, KIND, DTYPE, COUNT, MINIMUM, MAXIMUM, MEAN, STD, ZEROS, NOT_FINITE = range(11)
 FIRST_FACT: Final = MINIMUM
@@ -63,11 +64,13 @@ ROW_UNITS: Final = 3.25
 LEAST_ROWS: Final = 4
 NAME_UNITS: Final = 15
 """The least width of the names."""
-SHAPE_UNITS: Final = (8, 16)
-"""The least and the greatest width of the shapes."""
-COLUMN_UNITS: Final = {KIND: 9, DTYPE: 8, COUNT: 10}
-FACT_UNITS: Final = 9
-"""Widths of the other columns."""
+MOST_SHAPE_UNITS: Final = 16
+"""The greatest width of the shapes."""
+ARROW_UNITS: Final = 3.5
+"""Room for the arrow of the order beside a heading, which stands in the middle, on both sides."""
+WIDEST: Final = {DTYPE: "complex128", COUNT: "888 888 888", ZEROS: "888 888 888"}
+WIDEST_FACT: Final = "−8.888e−88"
+"""What the other columns hold at the widest."""
 
 _SHAPE: Final = re.compile("x?[0-9]+(x[0-9]+)*x?")
 """A shape, or a part of one, as it is typed."""
@@ -329,7 +332,7 @@ class TensorTreeModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._headers[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
+            return Qt.AlignmentFlag.AlignLeft if section == NAME else Qt.AlignmentFlag.AlignHCenter
         if role == Qt.ItemDataRole.ToolTipRole:
             return self.tr("Sort by this; the third click brings the file's order back.")
         return None
@@ -487,6 +490,12 @@ class TensorTree(QTreeView):
             )
             self.scrollTo(index)
 
+    def scrollTo(self, index: AnyIndex, hint: ScrollHint = ScrollHint.EnsureVisible) -> None:
+        """Bring a row into view; the columns in view stay."""
+        left = self.horizontalScrollBar().value()
+        super().scrollTo(index, hint)
+        self.horizontalScrollBar().setValue(left)
+
     def show_facts(self, indices: Iterable[int]) -> None:
         """Show what has become known of tensors."""
         self.tensors.note_facts(indices)
@@ -558,14 +567,19 @@ class TensorTree(QTreeView):
         self._shapes_width = max((theme.text_width(theme.font(), shape) for shape in self._shapes), default=0.0)
         self._fit_columns()
 
+    def _width_of(self, column: int, contents: float) -> int:
+        """Return the width of a column with so wide contents, whose heading is not covered by the arrow."""
+        unit, heading = theme.unit(), self.tensors.headerData(column, Qt.Orientation.Horizontal)
+        return round(max(contents + unit, theme.text_width(theme.font(0.9), heading) + ARROW_UNITS * unit))
+
     def _fit_columns(self) -> None:
         unit = theme.unit()
+        texts = dict.fromkeys(range(1, self.tensors.columnCount()), WIDEST_FACT) | WIDEST
+        texts[KIND] = kind_name("optimizer")
         others = {
-            column: round(COLUMN_UNITS.get(column, FACT_UNITS) * unit)
-            for column in range(1, self.tensors.columnCount())
+            column: self._width_of(column, theme.text_width(theme.font(), text)) for column, text in texts.items()
         }
-        least, most = (round(units * unit) for units in SHAPE_UNITS)
-        others[SHAPE] = min(most, max(least, round(self._shapes_width + unit)))
+        others[SHAPE] = self._width_of(SHAPE, min(self._shapes_width, MOST_SHAPE_UNITS * unit))
         for column, width in others.items():
             self.setColumnWidth(column, width)
         room = self.viewport().width()

@@ -16,8 +16,19 @@ from pytestqt.qtbot import QtBot
 from convviz.core.refusal import RefusalError
 from convviz.core.statistics import FilterFacts, statistics
 from convviz.nn.tensor_file import TensorInfo
+from convviz.ui import theme
 from convviz.ui.inspect.session import TensorFacts
-from convviz.ui.inspect.tensor_tree import MAXIMUM, MOST_DEPTH, NAME, NOT_FINITE, ZEROS, TensorTree, TensorTreeModel
+from convviz.ui.inspect.tensor_tree import (
+    COUNT,
+    MAXIMUM,
+    MINIMUM,
+    MOST_DEPTH,
+    NAME,
+    NOT_FINITE,
+    ZEROS,
+    TensorTree,
+    TensorTreeModel,
+)
 
 ASCENDING, DESCENDING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
 NO_FACTS: dict[int, TensorFacts] = {}
@@ -214,3 +225,32 @@ def test_a_click_chooses_and_rows_in_view_are_asked_for(qtbot: QtBot, light: QAp
     )
     qtbot.keyClick(view, Qt.Key.Key_Down)
     assert chosen == [501]
+
+
+@pytest.fixture
+def view(qtbot: QtBot, light: QApplication) -> TensorTree:
+    """Four tensors of numbers that take much room, in a tree that has room for few columns."""
+    known = {k: facts(-1.2345e-10 * (k + 1), 1e20) for k in range(4)}
+    view = TensorTree(lambda: known)
+    qtbot.addWidget(view)
+    view.resize(300, 200)
+    view.show_infos(infos("a", "b", "c", "d"))
+    view.show_facts(known)
+    view.show()
+    return view
+
+
+def test_no_number_is_cut(view: TensorTree) -> None:
+    for column in range(COUNT, view.tensors.columnCount()):
+        text = view.tensors.index(0, column).data()
+        assert view.columnWidth(column) > theme.text_width(theme.font(), text) + 2
+
+
+def test_the_columns_in_view_stay_when_they_are_sorted_by(view: TensorTree) -> None:
+    view.show_chosen(0)
+    view.horizontalScrollBar().setValue(view.horizontalScrollBar().maximum())
+    left = view.horizontalScrollBar().value()
+    view.sortByColumn(MAXIMUM, DESCENDING)
+    view.sortByColumn(MINIMUM, DESCENDING)
+    QApplication.processEvents()
+    assert left == view.horizontalScrollBar().value() > 0

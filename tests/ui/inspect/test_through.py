@@ -14,7 +14,7 @@ from convviz.nn.network import Network, network_of, to_unit_range
 from convviz.ui.inspect.model import InspectModel
 from convviz.ui.inspect.session import LabUnit, Picture
 from convviz.ui.inspect.through import ThroughPanel
-from tests.ui.inspect.widgets import button, press
+from tests.ui.inspect.widgets import button, lay_out, press
 
 LONG_MS = 30_000
 CLASSES = tuple("abcdefghij")
@@ -50,7 +50,7 @@ def panel(qtbot: QtBot, light: QApplication, model: InspectModel) -> ThroughPane
     model.picture = picture()
     model._take_network(small_network())
     seen(qtbot, model)
-    QApplication.processEvents()  # lay out what has just come
+    lay_out(panel)
     return panel
 
 
