@@ -25,14 +25,19 @@ def shortened(name: str, most: int) -> str:
 def visible(name: str) -> str:
     """Return a name as one line of text that shows every character of it and nothing beside it.
 
-    Control and formatting characters become their code points, "‹U+202E›". The parts of a name with letters that run
-    from right to left stay in their order. What is too long ends with an ellipsis. It still has to be shown as plain
+    Control and formatting characters become their code points, "‹U+202E›". The dotted parts of a name stand from left
+    to right, whichever way their letters run. What is too long ends with an ellipsis. It still has to be shown as plain
     text: markup stays as it is.
     """
     cut = name if len(name) <= MOST_LENGTH else name[: MOST_LENGTH - 1] + "…"
     shown = "".join(
         f"‹U+{ord(character):04X}›" if unicodedata.category(character) in _HIDDEN else character for character in cut
     )
-    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in shown):
-        return _ISOLATE + shown + _END_OF_ISOLATE
-    return shown
+    return ".".join(map(_isolated, shown.split(".")))
+
+
+def _isolated(part: str) -> str:
+    """Return a part of a name; letters that run from right to left carry nothing beside it along."""
+    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in part):
+        return _ISOLATE + part + _END_OF_ISOLATE
+    return part

@@ -10,6 +10,8 @@ from convviz.ui.widgets.bars import ClassBars, percent
 def test_percentages() -> None:
     assert [percent(share) for share in (0.0, 0.714, 1.0, float("nan"))] == ["0 %", "71 %", "100 %", "–"]
     assert percent(0.9966, 1) == "99.7 %"
+    assert [percent(share) for share in (1e-9, 0.004, 0.006)] == ["<1 %", "<1 %", "1 %"]
+    assert [percent(share, 1) for share in (0.0, 0.0004, 0.0006)] == ["0.0 %", "<0.1 %", "0.1 %"]
 
 
 def test_bars_are_as_long_as_their_shares(qtbot: QtBot, light: QApplication) -> None:

@@ -22,12 +22,14 @@ class SeenPart:
 
     Attributes:
         name: what the layer is called.
+        kind: what it is; said where there is room beside the name.
         size: rows and columns of its maps.
         rows: those that are seen; they may reach beyond the maps, into padding.
         cols: likewise.
     """
 
     name: str
+    kind: str
     size: tuple[int, int]
     rows: range
     cols: range
@@ -46,7 +48,7 @@ class RegionStrip(QWidget):
         """Show what is seen of some layers."""
         self._parts = tuple(parts)
         self.setAccessibleDescription(
-            "; ".join(f"{part.name}: {_span(part.rows)} × {_span(part.cols)}" for part in self._parts)
+            "; ".join(f"{part.name} {part.kind}: {_span(part.rows)} × {_span(part.cols)}" for part in self._parts)
         )
         self.updateGeometry()
         self.update()
@@ -84,8 +86,9 @@ class RegionStrip(QWidget):
             painter.setPen(QPen(colors.receptive_field, max(1.5, 0.2 * unit)))
             painter.setBrush(fill)
             painter.drawRect(seen)
-            metrics = QFontMetricsF(font)
-            name = metrics.elidedText(part.name, Qt.TextElideMode.ElideMiddle, (SIDE + GAP - 0.5) * unit)
+            name, most = f"{part.name} {part.kind}", (SIDE + GAP - 0.5) * unit
+            if theme.text_width(font, name) > most:
+                name = QFontMetricsF(font).elidedText(part.name, Qt.TextElideMode.ElideLeft, most)
             for line, text, color in (
                 (0, name, self.palette().color(QPalette.ColorRole.WindowText)),
                 (1, f"{len(part.rows)}×{len(part.cols)}", colors.muted),

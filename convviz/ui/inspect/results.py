@@ -71,14 +71,16 @@ class ResultView(QWidget):
         made = question.kind == "maximised"
         self._bar.setVisible(not made)
         if made:
-            self._title.setText(self.tr("Channel {channel} of {layer}, maximised").format(channel=target, layer=layer))
+            self._title.setText(
+                self.tr("Channel {channel} of layer {layer}, maximised").format(channel=target, layer=layer)
+            )
             self._words.setText(self.tr("From faint noise, in steps along the gradient of the channel's mean."))
             self.picture.show_picture(values.astype(np.uint8))
             self.picture.show_values(None)
         else:
             name = seen.network.classes[target] if target < len(seen.network.classes) else str(target)
             if question.kind == "grad_cam":
-                self._title.setText(self.tr("Grad-CAM for {name} at {layer}").format(name=name, layer=layer))
+                self._title.setText(self.tr("Grad-CAM for {name} at layer {layer}").format(name=name, layer=layer))
                 self._words.setText(self.tr("Where the maps of this layer speak for the class, in units of its score."))
             else:
                 self._title.setText(self.tr("Occlusion for {name}").format(name=name))
@@ -99,7 +101,7 @@ class ResultView(QWidget):
         data, found = patches.dataset, patches.channels[channel]
         self._bar.hide()
         self._title.setText(
-            self.tr("Strongest patches of channel {channel} of {layer}").format(
+            self.tr("Strongest patches of channel {channel}, layer {layer}").format(
                 channel=channel, layer=patches.layer_name
             )
         )

@@ -64,13 +64,14 @@ ROW_UNITS: Final = 3.25
 LEAST_ROWS: Final = 4
 NAME_UNITS: Final = 15
 """The least width of the names."""
-MOST_SHAPE_UNITS: Final = 16
-"""The greatest width of the shapes."""
-ARROW_UNITS: Final = 3.5
+MOST_TEXT_UNITS: Final = 24
+"""The greatest width of a shape or a type; the whole of it is in the tooltip of the chosen tensor's facts."""
+COLUMN_GAP: Final = 1.5
+"""Between the texts of two columns, in units."""
+ARROW_UNITS: Final = 4.5
 """Room for the arrow of the order beside a heading, which stands in the middle, on both sides."""
-WIDEST: Final = {DTYPE: "complex128", COUNT: "888 888 888", ZEROS: "888 888 888"}
 WIDEST_FACT: Final = "−8.888e−88"
-"""What the other columns hold at the widest."""
+"""The longest that ``format_number`` returns; "−8.88e−888" is as long."""
 
 _SHAPE: Final = re.compile("x?[0-9]+(x[0-9]+)*x?")
 """A shape, or a part of one, as it is typed."""
@@ -410,6 +411,19 @@ def _merged(item: _Group | int) -> _Group | int:
     return item
 
 
+def _longest_texts(infos: Sequence[TensorInfo]) -> dict[int, set[str]]:
+    """Return what the columns behind the name hold at the longest, whatever becomes known of the tensors."""
+    counts = {grouped(max((info.count for info in infos), default=0))}
+    return {column: {WIDEST_FACT} for column in range(FIRST_FACT, NOT_FINITE)} | {
+        SHAPE: {shape_text(shape) for shape in {info.shape for info in infos}},
+        KIND: {kind_name(kind) for kind in {info.kind for info in infos}},
+        DTYPE: {visible(dtype) for dtype in {info.dtype for info in infos}},
+        COUNT: counts,
+        ZEROS: counts,
+        NOT_FINITE: counts,
+    }
+
+
 def _alignment(column: int) -> Qt.AlignmentFlag:
     sides = {
         NAME: Qt.AlignmentFlag.AlignLeft,
@@ -466,8 +480,8 @@ class TensorTree(QTreeView):
         self.expanded.connect(self._seen_timer.start)
         self.selectionModel().currentRowChanged.connect(self._on_current)
         self._shown: int | None = None
-        self._shapes: frozenset[str] = frozenset()
-        self._shapes_width = 0.0
+        self._longest: dict[int, set[str]] = {}
+        self._text_widths: dict[int, float] = {}
         self.rescale()
 
     # ---- content
@@ -475,7 +489,7 @@ class TensorTree(QTreeView):
     def show_infos(self, infos: Sequence[TensorInfo]) -> None:
         """Show the tensors of another file."""
         self._shown = None
-        self._shapes = frozenset(shape_text(shape) for shape in {info.shape for info in infos})
+        self._longest = _longest_texts(infos)
         self.header().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.tensors.set_infos(infos)
         self.rescale()
@@ -564,22 +578,24 @@ class TensorTree(QTreeView):
         self.header().setFont(theme.font(0.9))
         self.setIndentation(round(2 * unit))
         self.setIconSize(QSize(round(2 * unit), round(2 * unit)))
-        self._shapes_width = max((theme.text_width(theme.font(), shape) for shape in self._shapes), default=0.0)
+        self._text_widths = {
+            column: max((theme.text_width(theme.font(), text) for text in texts), default=0.0)
+            for column, texts in self._longest.items()
+        }
         self._fit_columns()
 
-    def _width_of(self, column: int, contents: float) -> int:
-        """Return the width of a column with so wide contents, whose heading is not covered by the arrow."""
+    def _width_of(self, column: int) -> int:
+        """Return the width that a column's texts take, and its heading with the arrow beside it."""
         unit, heading = theme.unit(), self.tensors.headerData(column, Qt.Orientation.Horizontal)
-        return round(max(contents + unit, theme.text_width(theme.font(0.9), heading) + ARROW_UNITS * unit))
+        texts = self._text_widths.get(column, 0.0)
+        if column in {SHAPE, DTYPE}:
+            texts = min(texts, MOST_TEXT_UNITS * unit)
+        with_arrow = theme.text_width(theme.font(0.9), heading) + ARROW_UNITS * unit
+        return round(max(texts + COLUMN_GAP * unit, with_arrow))
 
     def _fit_columns(self) -> None:
         unit = theme.unit()
-        texts = dict.fromkeys(range(1, self.tensors.columnCount()), WIDEST_FACT) | WIDEST
-        texts[KIND] = kind_name("optimizer")
-        others = {
-            column: self._width_of(column, theme.text_width(theme.font(), text)) for column, text in texts.items()
-        }
-        others[SHAPE] = self._width_of(SHAPE, min(self._shapes_width, MOST_SHAPE_UNITS * unit))
+        others = {column: self._width_of(column) for column in range(1, self.tensors.columnCount())}
         for column, width in others.items():
             self.setColumnWidth(column, width)
         room = self.viewport().width()

@@ -16,7 +16,7 @@ from convviz.core.numbers import format_number
 from convviz.core.plain_text import visible
 from convviz.ui import theme
 from convviz.ui.inspect.model import InspectModel
-from convviz.ui.inspect.preprocessing_row import PreprocessingRow, preprocessing_text
+from convviz.ui.inspect.preprocessing_row import MOST_SIDE, PreprocessingRow, preprocessing_text
 from convviz.ui.inspect.region_strip import RegionStrip, SeenPart
 from convviz.ui.inspect.results import ResultView
 from convviz.ui.inspect.session import Cover, Question, Seen
@@ -120,7 +120,7 @@ class ThroughPanel(Card):
         self._covers.setToolTip(self.tr("Cover a part of the picture; drag it to see what changes."))
         self._covers.setAccessibleName(self._covers.text())
         self._cover_side = whole_number(
-            self.tr("Side of the patch"), self.tr("In pixels that the network reads."), 1, 9999
+            self.tr("Side of the patch"), self.tr("In pixels that the network reads."), 1, MOST_SIDE
         )
         self._cover_side.setValue(8)
         self.maps = Mosaic(wrapped=True, fits=True)
@@ -212,7 +212,7 @@ class ThroughPanel(Card):
         model = self._model
         self._layer.clear()
         for layer in model.layers:
-            self._layer.addItem(f"{visible(layer.name)} · {layer.kind} · {'×'.join(map(str, layer.shape))}", layer.name)
+            self._layer.addItem(f"{visible(layer.name)} · {'×'.join(map(str, layer.shape))} · {layer.kind}", layer.name)
         self._scope.forget()
         for part in (self._tools, self._views):
             part.setVisible(model.network is not None)
@@ -255,6 +255,8 @@ class ThroughPanel(Card):
         picture = model.picture
         if picture is not None:
             self._caption.setText(" · ".join(visible(part) for part in (picture.name, picture.label) if part))
+            if not picture.label:
+                self._sample.leave()
 
     @Slot()
     def _show_data(self) -> None:
@@ -325,9 +327,7 @@ class ThroughPanel(Card):
         self._region_area.setFixedHeight(
             self.regions.sizeHint().height() + self._region_area.horizontalScrollBar().sizeHint().height()
         )
-        self._region_area.setVisible(
-            seen.look.layer_name != seen.network.layers[0].name
-        )  # whether a unit is chosen or not
+        self._show_region_area(seen)
         if unit is None:
             self.maps.set_chosen(None)
             self.maps.set_mark((), ())
@@ -335,6 +335,12 @@ class ThroughPanel(Card):
             channel, row, col = self._place_of(unit)
             self.maps.set_chosen(channel)
             self.maps.set_mark((row,), (col,))
+
+    def _show_region_area(self, seen: Seen) -> None:
+        """Keep room for the layers before this one, whether a unit is chosen or not, but none beside a result."""
+        self._region_area.setVisible(
+            not self._leave.isEnabled() and seen.look.layer_name != seen.network.layers[0].name
+        )
 
     def _place_of(self, unit: tuple[int, ...]) -> tuple[int, int, int]:
         """Return map, row and column where a unit is shown; the units of a vector are the cells of one map."""
@@ -438,6 +444,8 @@ class ThroughPanel(Card):
     def _show_result(self) -> None:
         self._pages.show_page(self.result)
         self._leave.setEnabled(True)
+        if self._shown is not None:
+            self._show_region_area(self._shown)
         self.result_shown.emit()
 
     def reveal(self, part: QWidget) -> None:
@@ -448,6 +456,8 @@ class ThroughPanel(Card):
     def _show_maps_again(self) -> None:
         self._pages.show_page(self._map_page)
         self._leave.setEnabled(False)
+        if self._shown is not None:
+            self._show_region_area(self._shown)
 
     @Slot()
     def _close_result(self) -> None:
@@ -474,7 +484,6 @@ class ThroughPanel(Card):
             self._model.set_cover(None)
             return
         height, width = self._shown.read.shape[1:]
-        self._cover_side.setMaximum(max(height, width))
         self._drag_cover(height // 2, width // 2)
 
     @Slot()
@@ -509,4 +518,4 @@ class ThroughPanel(Card):
 
 def _seen_part(layer: LayerInfo, region: Region) -> SeenPart:
     size = (layer.shape[1], layer.shape[2]) if len(layer.shape) == 3 else (1, 1)
-    return SeenPart(f"{visible(layer.name)} {layer.kind}", size, region.rows, region.cols)
+    return SeenPart(visible(layer.name), layer.kind, size, region.rows, region.cols)

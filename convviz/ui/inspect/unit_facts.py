@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from convviz.ui.inspect.session import Seen
 
 VALUE_SIZE = 2.0
+SEES_LINES = 3
+"""Lines kept for what the unit sees: the buttons below stay where they are."""
 
 
 class UnitFacts(QWidget):
@@ -35,6 +37,7 @@ class UnitFacts(QWidget):
         for label in (self._value, self._sees):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setWordWrap(label is self._sees)
+        self._sees.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.lab = FlatButton("next", self.tr("Open in Lab"), Kind.PRIMARY)
         self.lab.setToolTip(self.tr("Step this unit by hand, with the real picture, weights and bias."))
         self.patches = FlatButton(text=self.tr("Patches"))
@@ -116,6 +119,8 @@ class UnitFacts(QWidget):
         for layout in (self._column, self._grid):
             layout.setSpacing(round(0.75 * theme.unit()))
         self._value.setFont(theme.font(VALUE_SIZE, bold=True))
+        self._value.setMinimumHeight(self._value.fontMetrics().height())
+        self._sees.setMinimumHeight(SEES_LINES * self._sees.fontMetrics().lineSpacing())
         palette = self._value.palette()
         palette.setColor(self._value.foregroundRole(), theme.colors(self.palette()).window_text)
         self._value.setPalette(palette)

@@ -22,8 +22,11 @@ FEWEST_ROWS = 4
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Return a share as a percentage: “71 %”; “–” where there is none (NaN)."""
-    return "–" if math.isnan(share) else f"{100 * share:.{digits}f} %"
+    """Return a share as a percentage: “71 %”, “<1 %” for what is next to nothing; “–” where there is none (NaN)."""
+    if math.isnan(share):
+        return "–"
+    text = f"{100 * share:.{digits}f}"
+    return f"<{10**-digits:g} %" if share > 0 and not float(text) else f"{text} %"
 
 
 def shortened(text: str, font: QFont, room: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
@@ -100,10 +102,10 @@ class Stepper(QWidget):
         self._row.setContentsMargins(0, 0, 0, 0)
         for tool in (self._label, self._previous, self._number, self._of, self._next):
             self._row.addWidget(tool)
-        self._number.valueChanged.connect(self.chosen)
-        self._number.valueChanged.connect(self._enable)
-        self._previous.clicked.connect(self._number.stepDown)
-        self._next.clicked.connect(self._number.stepUp)
+        self._is_left = False
+        self._number.valueChanged.connect(self._choose)
+        self._previous.clicked.connect(partial(self._step, -1))
+        self._next.clicked.connect(partial(self._step, 1))
         self._restyle()
         self._enable()
 
@@ -127,12 +129,29 @@ class Stepper(QWidget):
         if number > self._number.maximum():
             self.set_count(number - self._first + 1)
         show_value(self._number, number)
+        self._is_left = False
         self._enable()
 
-    @Slot()
+    def leave(self) -> None:
+        """Let both arrows lead back to the number: what is shown now is none of those that are numbered."""
+        self._is_left = True
+        self._enable()
+
+    @Slot(int)
+    def _choose(self, number: int) -> None:
+        self._is_left = False
+        self._enable()
+        self.chosen.emit(number)
+
+    def _step(self, by: int) -> None:
+        if self._is_left:
+            self._choose(self.number)
+        else:
+            self._number.stepBy(by)
+
     def _enable(self) -> None:
-        self._previous.setEnabled(self.number > self._number.minimum())
-        self._next.setEnabled(self.number < self._number.maximum())
+        self._previous.setEnabled(self._is_left or self.number > self._number.minimum())
+        self._next.setEnabled(self._is_left or self.number < self._number.maximum())
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the font."""

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QModelIndex, Qt
-from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QModelIndex, QRect, QRectF, Qt
+from PySide6.QtGui import QFontMetricsF, QPixmap, QTextLayout
+from PySide6.QtWidgets import QApplication, QStyle, QStyleOptionHeader
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
+from convviz.core.numbers import format_number
 from convviz.core.refusal import RefusalError
 from convviz.core.statistics import FilterFacts, statistics
 from convviz.nn.tensor_file import TensorInfo
@@ -25,6 +28,8 @@ from convviz.ui.inspect.tensor_tree import (
     MOST_DEPTH,
     NAME,
     NOT_FINITE,
+    SHAPE,
+    WIDEST_FACT,
     ZEROS,
     TensorTree,
     TensorTreeModel,
@@ -227,6 +232,25 @@ def test_a_click_chooses_and_rows_in_view_are_asked_for(qtbot: QtBot, light: QAp
     assert chosen == [501]
 
 
+def in_order(text: str, *parts: str) -> bool:
+    """Whether parts of a text stand from left to right as they follow each other in it, on a line as labels lay it."""
+    layout = QTextLayout(text, theme.font())
+    layout.beginLayout()
+    line = layout.createLine()
+    layout.endLayout()
+    places = []
+    for part in parts:
+        start = text.index(part)
+        edges = [cast("tuple[float, int]", line.cursorToX(at)) for at in range(start, start + len(part) + 1)]
+        places.append([x for x, _ in edges])
+    return all(max(left) <= min(right) for left, right in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize("parts", [("אבג", "weight"), ("weight", "אבג"), ("אבג", "0"), ("אבג", "דהו")])
+def test_the_parts_of_a_name_follow_each_other_from_left_to_right(light: QApplication, parts: Sequence[str]) -> None:
+    assert in_order(made(infos(".".join(parts))).index(0, NAME).data(), *parts)
+
+
 @pytest.fixture
 def view(qtbot: QtBot, light: QApplication) -> TensorTree:
     """Four tensors of numbers that take much room, in a tree that has room for few columns."""
@@ -240,10 +264,37 @@ def view(qtbot: QtBot, light: QApplication) -> TensorTree:
     return view
 
 
-def test_no_number_is_cut(view: TensorTree) -> None:
-    for column in range(COUNT, view.tensors.columnCount()):
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_no_number_is_cut(view: TensorTree, light: QApplication, scale: float) -> None:
+    theme.apply(light, "light", scale)
+    view.show_infos(infos("a", "b", shape=(1000, 1000, 1000)))
+    margins = 2 * (view.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin, None, view) + 1)
+    for column in (SHAPE, *range(COUNT, view.tensors.columnCount())):
         text = view.tensors.index(0, column).data()
-        assert view.columnWidth(column) > theme.text_width(theme.font(), text) + 2
+        assert view.columnWidth(column) > theme.text_width(theme.font(), text) + margins, text
+
+
+@given(st.floats())
+def test_no_number_is_longer_than_its_column(value: float) -> None:
+    assert len(format_number(value)) <= len(WIDEST_FACT)
+
+
+@pytest.mark.parametrize("scale", [theme.MIN_SCALE, 1.0, 2.0])
+def test_the_arrow_of_the_order_covers_no_letter(view: TensorTree, light: QApplication, scale: float) -> None:
+    theme.apply(light, "light", scale)
+    view.show_infos(infos("a"))
+    header = view.header()
+    for column in range(SHAPE, view.tensors.columnCount()):
+        view.sortByColumn(column, ASCENDING)
+        option = QStyleOptionHeader()
+        header.initStyleOption(option)
+        header.initStyleOptionForIndex(option, column)
+        option.rect = QRect(0, 0, header.sectionSize(column), header.height())
+        arrow = header.style().subElementRect(QStyle.SubElement.SE_HeaderArrow, option, header)
+        text = QFontMetricsF(header.font()).boundingRect(
+            QRectF(option.rect), Qt.AlignmentFlag(option.textAlignment), option.text
+        )
+        assert text.right() < arrow.left(), option.text
 
 
 def test_the_columns_in_view_stay_when_they_are_sorted_by(view: TensorTree) -> None:
@@ -252,5 +303,6 @@ def test_the_columns_in_view_stay_when_they_are_sorted_by(view: TensorTree) -> N
     left = view.horizontalScrollBar().value()
     view.sortByColumn(MAXIMUM, DESCENDING)
     view.sortByColumn(MINIMUM, DESCENDING)
+    view.sortByColumn(-1, ASCENDING)
     QApplication.processEvents()
     assert left == view.horizontalScrollBar().value() > 0

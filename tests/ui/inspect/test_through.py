@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -14,6 +14,7 @@ from convviz.nn.network import Network, network_of, to_unit_range
 from convviz.ui.inspect.model import InspectModel
 from convviz.ui.inspect.session import LabUnit, Picture
 from convviz.ui.inspect.through import ThroughPanel
+from tests.nn.train_cases import tiny_dataset
 from tests.ui.inspect.widgets import button, lay_out, press
 
 LONG_MS = 30_000
@@ -32,7 +33,7 @@ def picture(seed: int = 0) -> Picture:
 
 
 @pytest.fixture
-def model(threads: None) -> Iterator[InspectModel]:
+def model(threads: None, tiny_data: None) -> Iterator[InspectModel]:
     model = InspectModel()
     yield model
     model.cancel()
@@ -50,6 +51,7 @@ def panel(qtbot: QtBot, light: QApplication, model: InspectModel) -> ThroughPane
     model.picture = picture()
     model._take_network(small_network())
     seen(qtbot, model)
+    qtbot.waitUntil(lambda: not model.is_loading_data, timeout=LONG_MS)
     lay_out(panel)
     return panel
 
@@ -97,10 +99,15 @@ def test_the_maps_are_those_of_a_forward_hook(qtbot: QtBot, panel: ThroughPanel,
 
 def test_a_click_on_a_cell_shows_what_the_unit_sees(qtbot: QtBot, panel: ThroughPanel, model: InspectModel) -> None:
     assert not button(panel, "Open in Lab").isEnabled()
-    place = panel.maps.map_rect(2).topLeft()
-    cell = panel.maps.cell_px
-    point = (place + type(place)(12.5 * cell, 8.5 * cell)).toPoint()
-    qtbot.mouseMove(panel.maps.viewport(), point)
+
+    def place() -> QPoint:
+        cell = panel.maps.cell_px
+        return (panel.maps.map_rect(2).topLeft() + QPointF(12.5 * cell, 8.5 * cell)).toPoint()
+
+    point = None
+    while point != place():  # moving the pointer lets the layout come to rest
+        point = place()
+        qtbot.mouseMove(panel.maps.viewport(), point)
     qtbot.mouseClick(panel.maps.viewport(), LEFT, pos=point)
     assert model.unit == (2, 8, 12)
     seen(qtbot, model)
@@ -118,7 +125,13 @@ def test_what_a_deep_unit_sees_is_drawn_on_every_layer_before(
     model.choose_layer("5")
     model.choose_unit((3, 2, 2))
     seen(qtbot, model)
-    assert [part.name for part in panel.regions._parts] == ["0 Conv2d", "1 ReLU", "2 MaxPool2d", "3 Conv2d", "4 ReLU"]
+    assert [f"{part.name} {part.kind}" for part in panel.regions._parts] == [
+        "0 Conv2d",
+        "1 ReLU",
+        "2 MaxPool2d",
+        "3 Conv2d",
+        "4 ReLU",
+    ]
     stack = PRESETS["small_cnn"]()
     for index, part in enumerate(panel.regions._parts):
         region = stack.input_region(5, (2, 2), index)
@@ -172,7 +185,7 @@ def test_a_channel_is_maximised(qtbot: QtBot, panel: ThroughPanel, model: Inspec
     seen(qtbot, model)
     press(panel, "Maximise")
     qtbot.waitUntil(lambda: model.attribution is not None, timeout=LONG_MS)
-    assert panel.result._title.text() == "Channel 3 of 3, maximised"
+    assert panel.result._title.text() == "Channel 3 of layer 3, maximised"
     assert panel.result.picture.isVisible()
 
 
@@ -190,3 +203,28 @@ def test_the_unit_goes_to_the_lab_with_its_own_activation(
     assert model.seen is not None
     lab = unit.for_lab
     assert lab.stack.forward(lab.input)[lab.current][unit.unit] == pytest.approx(model.seen.value, rel=1e-4)
+
+
+def test_the_arrows_lead_back_from_an_own_picture(qtbot: QtBot, panel: ThroughPanel, model: InspectModel) -> None:
+    model.dataset = tiny_dataset()
+    model.data_changed.emit()
+    model.show_sample(0)
+    previous, following = (button(panel, f"Picture: {name}") for name in ("previous", "next"))
+    assert (previous.isEnabled(), following.isEnabled()) == (False, True)
+    for arrow in (previous, following):
+        model.show_picture(picture())
+        assert (previous.isEnabled(), following.isEnabled()) == (True, True)
+        arrow.click()
+        assert model.picture is not None
+        assert (model.picture.name, model.picture.label != "") == (f"{model.dataset.name} 0", True)
+        assert not previous.isEnabled()
+    following.click()
+    assert model.picture is not None
+    assert model.picture.name == f"{model.dataset.name} 1"
+
+
+def test_the_size_of_the_patch_can_be_read(panel: ThroughPanel) -> None:
+    before = panel._cover_side.width()
+    panel._covers.click()
+    lay_out(panel)
+    assert panel._cover_side.width() == before >= panel._cover_side.sizeHint().width()
