@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from convviz.core import display
 from convviz.core.numbers import format_number
+from convviz.core.plain_text import visible
 from convviz.ui.widgets.buttons import FlatButton
 from convviz.ui.widgets.color_bar import ColorBar
 from convviz.ui.widgets.mosaic import Mosaic
@@ -57,17 +58,21 @@ class ResultView(QWidget):
         header.addWidget(self._title, 1)
         header.addWidget(self._bar)
         header.addWidget(close)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(header)
-        column.addWidget(self._words)
-        column.addWidget(self._pages, 1)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addLayout(header)
+        self._column.addWidget(self._words)
+        self._column.addWidget(self._pages, 1)
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the least height: the mosaic makes its patches smaller, or scrolls."""
+        return self._column.minimumHeightForWidth(width)
 
     def show_attribution(self, attribution: Attribution) -> None:
         """Show values over the picture that they belong to, or a picture that was made."""
         self.attribution = attribution
         question, seen, values = attribution.question, attribution.seen, attribution.values
-        layer, target = seen.look.layer_name, question.target
+        layer, target = visible(seen.look.layer_name), question.target
         made = question.kind == "maximised"
         self._bar.setVisible(not made)
         if made:
@@ -102,7 +107,7 @@ class ResultView(QWidget):
         self._bar.hide()
         self._title.setText(
             self.tr("Strongest patches of channel {channel}, layer {layer}").format(
-                channel=channel, layer=patches.layer_name
+                channel=channel, layer=visible(patches.layer_name)
             )
         )
         self._words.setText(

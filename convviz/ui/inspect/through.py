@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -25,7 +25,7 @@ from convviz.ui.widgets.bars import ClassBars
 from convviz.ui.widgets.buttons import Choices, FlatButton
 from convviz.ui.widgets.card import Card, Hint
 from convviz.ui.widgets.color_bar import ColorBar
-from convviz.ui.widgets.fields import combo_box, whole_number
+from convviz.ui.widgets.fields import combo_box, fit_digits, whole_number
 from convviz.ui.widgets.folding import FoldingRow
 from convviz.ui.widgets.live_text import LiveText
 from convviz.ui.widgets.mosaic import Mosaic
@@ -75,7 +75,7 @@ class ThroughPanel(Card):
 
     def _make_tools(self) -> None:
         self._layer = combo_box(self.tr("Layer"), self.tr("The layer whose feature maps are shown."))
-        self._layer.setMinimumContentsLength(24)
+        self._layer.setMinimumContentsLength(26)
         self._scopes = Choices(
             (
                 (EACH, self.tr("Map"), self.tr("Each map has colours up to its own largest number.")),
@@ -123,6 +123,7 @@ class ThroughPanel(Card):
             self.tr("Side of the patch"), self.tr("In pixels that the network reads."), 1, MOST_SIDE
         )
         self._cover_side.setValue(8)
+        fit_digits(self._cover_side)
         self.maps = Mosaic(wrapped=True, fits=True)
         self.maps.setAccessibleName(self.tr("Feature maps"))
         self.maps.setToolTip(
@@ -255,8 +256,12 @@ class ThroughPanel(Card):
         picture = model.picture
         if picture is not None:
             self._caption.setText(" · ".join(visible(part) for part in (picture.name, picture.label) if part))
-            if not picture.label:
-                self._sample.leave()
+        self._leave_samples()
+
+    def _leave_samples(self) -> None:
+        """Let the arrows lead back to the data set's pictures where another one is shown."""
+        picture = self._model.picture
+        self._sample.set_left(picture is not None and not picture.label)
 
     @Slot()
     def _show_data(self) -> None:
@@ -265,6 +270,7 @@ class ThroughPanel(Card):
             self._dataset = model.dataset
             self._sample.set_count(len(model.dataset.test))
             self._sample.show_number(0)
+            self._leave_samples()
         self._tools.set_tool_visible(self._sample, model.dataset is not None)
         self._show_progress()
 
@@ -484,6 +490,8 @@ class ThroughPanel(Card):
             self._model.set_cover(None)
             return
         height, width = self._shown.read.shape[1:]
+        self._cover_side.setMaximum(max(height, width))
+        fit_digits(self._cover_side)
         self._drag_cover(height // 2, width // 2)
 
     @Slot()
@@ -509,6 +517,12 @@ class ThroughPanel(Card):
             menu.addAction(name).triggered.connect(partial(model.load_data, key))
         menu.addAction(self.tr("Folder of pictures…")).triggered.connect(self.data_folder_wanted)
         menu.popup(self._pictures.mapToGlobal(QPoint(0, self._pictures.height())))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the font."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "_cover_side"):
+            fit_digits(self._cover_side)
 
     def minimumSizeHint(self) -> QSize:
         """Return a size in which some maps can be seen; what has no room is scrolled to."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from convviz.ui.inspect.session import Seen
 
 VALUE_SIZE = 2.0
-SEES_LINES = 3
-"""Lines kept for what the unit sees: the buttons below stay where they are."""
 
 
 class UnitFacts(QWidget):
@@ -37,7 +35,6 @@ class UnitFacts(QWidget):
         for label in (self._value, self._sees):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setWordWrap(label is self._sees)
-        self._sees.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.lab = FlatButton("next", self.tr("Open in Lab"), Kind.PRIMARY)
         self.lab.setToolTip(self.tr("Step this unit by hand, with the real picture, weights and bias."))
         self.patches = FlatButton(text=self.tr("Patches"))
@@ -56,12 +53,13 @@ class UnitFacts(QWidget):
         )
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
-        for part in (self._title, self._value, self._sees, self.lab):
+        for part in (self._title, self._value, self.lab):
             self._column.addWidget(part)
         self._grid = QGridLayout()
         for place, button in enumerate((self.patches, self.maximised, self.grad_cam, self.occlusion)):
             self._grid.addWidget(button, *divmod(place, 2))
         self._column.addLayout(self._grid)
+        self._column.addWidget(self._sees)  # below the buttons, which stay where they are however long it is
         self._column.addStretch(1)
         for button in (self.lab, self.patches, self.maximised, self.grad_cam, self.occlusion):
             button.setAccessibleName(button.text())
@@ -120,7 +118,6 @@ class UnitFacts(QWidget):
             layout.setSpacing(round(0.75 * theme.unit()))
         self._value.setFont(theme.font(VALUE_SIZE, bold=True))
         self._value.setMinimumHeight(self._value.fontMetrics().height())
-        self._sees.setMinimumHeight(SEES_LINES * self._sees.fontMetrics().lineSpacing())
         palette = self._value.palette()
         palette.setColor(self._value.foregroundRole(), theme.colors(self.palette()).window_text)
         self._value.setPalette(palette)

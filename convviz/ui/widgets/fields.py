@@ -207,6 +207,12 @@ def whole_number(name: str, tooltip: str, least: int, most: int) -> QSpinBox:
     return spin
 
 
+def fit_digits(spin: QSpinBox) -> None:
+    """Make a box as wide as its greatest number of digits needs, at least two, beside its arrows."""
+    digits = theme.text_width(theme.font(), "0" * max(2, len(str(spin.maximum()))))
+    spin.setFixedWidth(round(digits + 5 * theme.unit()))
+
+
 def decimal_number(name: str, tooltip: str) -> NumberSpin:
     """Return a box for any number from −999 to 999."""
     spin = scaling(NumberSpin())

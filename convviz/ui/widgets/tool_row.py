@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import FlatButton, Kind
-from convviz.ui.widgets.fields import show_value, whole_number
+from convviz.ui.widgets.fields import fit_digits, show_value, whole_number
 
 ROW, GAP, ROW_GAP = 4.25, 1.25, 0.75
 """Height of a row, and room between controls and between rows, in units."""
@@ -132,9 +132,9 @@ class Stepper(QWidget):
         self._is_left = False
         self._enable()
 
-    def leave(self) -> None:
-        """Let both arrows lead back to the number: what is shown now is none of those that are numbered."""
-        self._is_left = True
+    def set_left(self, on: bool) -> None:
+        """Say whether what is shown is none of those that are numbered: both arrows then lead back to the number."""
+        self._is_left = on
         self._enable()
 
     @Slot(int)
@@ -162,8 +162,7 @@ class Stepper(QWidget):
     def _restyle(self) -> None:
         unit = theme.unit()
         self._row.setSpacing(round(0.5 * unit))
-        digits = theme.text_width(theme.font(), "0" * max(2, len(str(self._number.maximum()))))
-        self._number.setFixedWidth(round(digits + 5 * unit))
+        fit_digits(self._number)
 
 
 class Heading(QLabel):

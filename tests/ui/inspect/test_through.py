@@ -11,9 +11,11 @@ from convviz.core.presets import PRESETS
 from convviz.core.stack import Stack
 from convviz.nn.build import build
 from convviz.nn.network import Network, network_of, to_unit_range
+from convviz.ui import theme
 from convviz.ui.inspect.model import InspectModel
 from convviz.ui.inspect.session import LabUnit, Picture
 from convviz.ui.inspect.through import ThroughPanel
+from convviz.ui.widgets.buttons import FlatButton
 from tests.nn.train_cases import tiny_dataset
 from tests.ui.inspect.widgets import button, lay_out, press
 
@@ -223,8 +225,34 @@ def test_the_arrows_lead_back_from_an_own_picture(qtbot: QtBot, panel: ThroughPa
     assert model.picture.name == f"{model.dataset.name} 1"
 
 
-def test_the_size_of_the_patch_can_be_read(panel: ThroughPanel) -> None:
-    before = panel._cover_side.width()
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_the_size_of_the_patch_can_be_read(panel: ThroughPanel, light: QApplication, scale: float) -> None:
+    theme.apply(light, "light", scale)
     panel._covers.click()
     lay_out(panel)
-    assert panel._cover_side.width() == before >= panel._cover_side.sizeHint().width()
+    arrows = max(button.width() for button in panel._cover_side.findChildren(FlatButton))
+    text = theme.text_width(theme.font(), "32")
+    assert panel._cover_side.maximum() == 32
+    assert panel._cover_side.lineEdit().width() - arrows > text
+
+
+def test_another_network_leaves_an_own_picture_and_the_way_back(
+    qtbot: QtBot, panel: ThroughPanel, model: InspectModel
+) -> None:
+    model.dataset = tiny_dataset()
+    model.show_picture(picture())
+    model.data_changed.emit()
+    assert button(panel, "Picture: previous").isEnabled()
+
+
+def test_the_buttons_stay_however_much_is_said_of_the_unit(
+    qtbot: QtBot, panel: ThroughPanel, model: InspectModel
+) -> None:
+    lab, places = button(panel, "Open in Lab"), set()
+    for layer, unit in (("0", (0, 3, 3)), ("3", (1, 0, 0)), ("5", (1, 2, 2))):
+        model.choose_layer(layer)
+        model.choose_unit(unit)
+        seen(qtbot, model)
+        lay_out(panel)
+        places.add(lab.mapTo(panel, QPoint()).y())
+    assert len(places) == 1
