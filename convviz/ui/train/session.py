@@ -195,6 +195,8 @@ class Session:
                     return self._update(end.value)
                 except DivergedError as error:
                     self.diverged = error
+                    self._look(at_once=True)  # at the last good weights, which the trainer has gone back to
+                    self._update(self.newest.snapshot)
                     raise
                 self._look()
                 yield self._update(snapshot)

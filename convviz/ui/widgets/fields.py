@@ -142,6 +142,25 @@ def scaling(spin: Spin) -> Spin:
     return spin
 
 
+class WholeSpin(QSpinBox):
+    """A whole number. One that was typed beyond the range becomes the end of it, instead of losing its last digits."""
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Let a number be typed to its end, even if it is out of range."""
+        if text.isascii() and text.isdigit() and not self.minimum() <= _whole(text) <= self.maximum():
+            return QValidator.State.Intermediate, text, position
+        state: tuple[QValidator.State, str, int] = super().validate(text, position)
+        return state
+
+    def fixup(self, text: str) -> str:
+        """Return the nearest number of the range."""
+        return str(min(max(_whole(text), self.minimum()), self.maximum())) if text.isdigit() else text
+
+
+def _whole(digits: str) -> int:
+    return int(digits[:12])  # beyond every range
+
+
 class NumberSpin(QDoubleSpinBox):
     """A number of any magnitude, written and typed as numbers are everywhere."""
 
@@ -200,7 +219,7 @@ def combo_box(name: str, tooltip: str) -> ComboBox:
 
 def whole_number(name: str, tooltip: str, least: int, most: int) -> QSpinBox:
     """Return a box for a whole number."""
-    spin = scaling(QSpinBox())
+    spin = scaling(WholeSpin())
     spin.setRange(least, most)
     spin.setAccessibleName(name)
     spin.setToolTip(tooltip)
@@ -241,8 +260,8 @@ class PairSpin(QWidget):
         super().__init__(parent)
         self.setToolTip(tooltip)
         self.ratio = 1.0  # columns for each row while linked
-        self._rows = scaling(QSpinBox(self))
-        self._cols = scaling(QSpinBox(self))
+        self._rows = scaling(WholeSpin(self))
+        self._cols = scaling(WholeSpin(self))
         self._link = FlatButton("link", kind=Kind.PLAIN, parent=self)
         self._link.setCheckable(True)
         self._link.setChecked(True)

@@ -204,9 +204,14 @@ def test_a_look_waits_until_the_training_has_ended(tmp_path: Path) -> None:
 def test_after_the_loss_ran_away_it_goes_on_with_a_smaller_rate(tmp_path: Path) -> None:
     wild = dataclasses.replace(SETTINGS, lr=1000, schedule="constant", epochs=20)
     session = Session(new_run(tmp_path / "run", wild))
+    session.view = View()
     with pytest.raises(DivergedError):
         ended(begun_job(session))
     assert session.diverged is not None
+    assert session.newest.probe is not None
+    assert session._trainer is not None
+    for index, kernels in session.newest.probe.kernels:  # of what is kept
+        assert np.array_equal(kernels, session._trainer.module.state_dict()[f"{index}.weight"].numpy())
     session.control.set_lr(0.01)
     _, last = ended(begun_job(session))
     assert session.diverged is None
