@@ -221,6 +221,7 @@ class _Examination:
                             done += len(chunk)
                             if len(chunk) == _CHUNK:
                                 yield DataProgress(done, self._size, CHECKING)
+        # What zipfile raises at damage; NotImplementedError is its own, for headers that ask for what it does not know.
         except (zipfile.BadZipFile, EOFError, NotImplementedError, LookupError, struct.error, UnicodeError):
             self._refuse(_DAMAGED, _AGAIN)
 

@@ -26,11 +26,10 @@ def ask_for_file(window: QWidget, settings: Settings, title: str, kinds: str) ->
 
 def ask_for_folder(window: QWidget, settings: Settings, title: str) -> Path | None:
     """Return the folder that the user chooses; None if none."""
-    path = QFileDialog.getExistingDirectory(window, title, str(settings.last_folder))
-    if not path:
-        return None
-    settings.last_folder = Path(path)
-    return Path(path)
+    path = ask_for_folder_in(window, settings.last_folder, title)
+    if path is not None:
+        settings.last_folder = path
+    return path
 
 
 def ask_for_folder_in(window: QWidget, parent: Path, title: str) -> Path | None:

@@ -147,14 +147,14 @@ class WholeSpin(QSpinBox):
 
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Let a number be typed to its end, even if it is out of range."""
-        if text.isascii() and text.isdigit() and not self.minimum() <= _whole(text) <= self.maximum():
+        if text.isdecimal() and not self.minimum() <= _whole(text) <= self.maximum():
             return QValidator.State.Intermediate, text, position
         state: tuple[QValidator.State, str, int] = super().validate(text, position)
         return state
 
     def fixup(self, text: str) -> str:
         """Return the nearest number of the range."""
-        return str(min(max(_whole(text), self.minimum()), self.maximum())) if text.isdigit() else text
+        return str(min(max(_whole(text), self.minimum()), self.maximum())) if text.isdecimal() else text
 
 
 def _whole(digits: str) -> int:
