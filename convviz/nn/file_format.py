@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import math
 import os
 import pickletools
@@ -11,10 +10,11 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, NoReturn
+from typing import BinaryIO, Final, Literal, NoReturn, TypeAlias
 
 from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
@@ -28,7 +28,7 @@ from convviz.nn.pickle_scan import (
     TooMuchError,
     scan,
 )
-from convviz.nn.source import DataProgress, Steps
+from convviz.nn.source import DataProgress
 
 Format = Literal["PyTorch", "PyTorch (before 1.6)", "safetensors"]
 
@@ -103,6 +103,22 @@ class TooLargeError(RefusalError):
         self.num_bytes = num_bytes
 
 
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """What a file of PyTorch holds, known before its numbers are read.
+
+    Attributes:
+        format: what it is.
+        document: as the `value` of a `Scan` has it.
+    """
+
+    format: Format
+    document: object
+
+
+Examination: TypeAlias = Generator[DataProgress | Outline, None, Format]
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open an ordinary file to be read; what else has a path is refused, and never waited for.
@@ -142,8 +158,10 @@ def _check_ordinary(mode: int, name: str) -> None:
         raise RefusalError("{file} is a pipe or a device, not a file.", _OURS, file=name)
 
 
-def examine(file: BinaryIO, path: Path, most_bytes: int, token: StopToken | None = None) -> Steps[Format]:
+def examine(file: BinaryIO, path: Path, most_bytes: int, token: StopToken | None = None) -> Examination:
     """Find out what a file is, and whether it is whole and safe to be read.
+
+    On the way comes the `Outline` of a file of PyTorch, when it is safe but perhaps not whole.
 
     Args:
         file: as `opened` opens it.
@@ -156,10 +174,10 @@ def examine(file: BinaryIO, path: Path, most_bytes: int, token: StopToken | None
         StoppedError: `token` asked for it.
 
     """
-    return (yield from _Examination(file, visible(path.name), most_bytes, token or StopToken()).format())
+    return (yield from _Examiner(file, visible(path.name), most_bytes, token or StopToken()).format())
 
 
-class _Examination:
+class _Examiner:
     """Looks at one file from its first bytes on."""
 
     def __init__(self, file: BinaryIO, name: str, most_bytes: int, token: StopToken) -> None:
@@ -170,7 +188,7 @@ class _Examination:
         self._size = os.fstat(file.fileno()).st_size
         self._head = file.read(HEAD)
 
-    def format(self) -> Steps[Format]:
+    def format(self) -> Examination:
         yield DataProgress(0, self._size, CHECKING)
         if not self._size:
             self._refuse("{file} is empty.", _AGAIN)
@@ -187,7 +205,7 @@ class _Examination:
             return "PyTorch"
         if self._head[:1] == b"\x80":
             self._check_size()
-            self._check_legacy()
+            yield self._check_legacy()
             return "PyTorch (before 1.6)"
         self._refuse_other()
 
@@ -200,7 +218,7 @@ class _Examination:
 
     # ---- zip files
 
-    def _check_zip(self) -> Steps[None]:
+    def _check_zip(self) -> Iterator[DataProgress | Outline]:
         self._check_directory()
         try:
             with zipfile.ZipFile(self._file) as archive:
@@ -211,8 +229,9 @@ class _Examination:
                     self._refuse(TOO_MUCH, RESAVE)
                 data = archive.read(pickle)
                 with self._refusing_pickles(data):
-                    storages = scan(io.BytesIO(data)).storages
-                self._check_records(archive, pickle.removesuffix(".pkl"), storages)
+                    found = scan(data)
+                self._check_records(archive, pickle.removesuffix(".pkl"), found.storages)
+                yield Outline("PyTorch", found.value)
                 done = 0
                 for member in members:
                     with archive.open(member) as part:
@@ -320,21 +339,21 @@ class _Examination:
         except OddPickleError:
             self._refuse("{file} is not put together as PyTorch does it.", RESAVE)
 
-    def _check_legacy(self) -> None:
+    def _check_legacy(self) -> Outline:
         """Check a file that begins with a pickle: in PyTorch's old format come five, then the numbers."""
         file = self._file
         file.seek(0)
         data = file.read(MOST_PICKLE)
-        pickles = io.BytesIO(data)
         with self._refusing_pickles(data):
-            magic = scan(pickles).value
-            if magic != _MAGIC:
+            magic = scan(data)
+            if magic.value != _MAGIC:
                 self._refuse("{file} is a pickle that holds no tensors.", RESAVE)
-            scan(pickles)  # the version
-            scan(pickles)  # sizes of C's types
-            storages = scan(pickles).storages
-            keys = scan(pickles).value
-        file.seek(pickles.tell())
+            version = scan(data, magic.end)
+            sizes_of_types = scan(data, version.end)
+            found = scan(data, sizes_of_types.end)
+            list_of_keys = scan(data, found.end)
+        storages, keys = found.storages, list_of_keys.value
+        file.seek(list_of_keys.end)
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != storages.keys():
             self._refuse(_DAMAGED, _AGAIN)
         for key in keys:
@@ -346,6 +365,7 @@ class _Examination:
             if num_bytes > self._size - file.tell():
                 self._refuse(_CUT_SHORT, _AGAIN)
             file.seek(num_bytes, os.SEEK_CUR)
+        return Outline("PyTorch (before 1.6)", found.value)
 
     # ---- the rest
 
@@ -371,7 +391,7 @@ class _Examination:
             self._refuse("{file} is a checkpoint of TensorFlow.", _CONVERT)
         if self._size <= HEAD and _is_pickle(head):
             with self._refusing_pickles(head):
-                scan(io.BytesIO(head))
+                scan(head)
             self._refuse("{file} is a pickle that holds no tensors.", RESAVE)
         text = _text(head)
         if text is None:

@@ -42,7 +42,7 @@ Steps: TypeAlias = Generator[DataProgress, None, _Result]
 """Work that yields how far it is and returns a result."""
 
 
-def result_of(steps: Steps[_Result]) -> _Result:
+def result_of(steps: Generator[object, None, _Result]) -> _Result:
     """Do the work to its end and return its result."""
     while True:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
-from convviz.nn.file_format import RESAVE, TOO_MUCH, Format, TooLargeError, examine, opened
-from convviz.nn.source import DataProgress, Steps
+from convviz.nn.file_format import RESAVE, TOO_MUCH, Format, Outline, TooLargeError, examine, opened
+from convviz.nn.source import DataProgress
 from convviz.nn.weights import Found, Kind, TooManyPartsError, find_weights
 
 READING: Final = "Reading the tensors"
@@ -60,24 +61,32 @@ class TensorInfo:
         return math.prod(self.shape)
 
 
-class TensorFile:
-    """A file that was opened: its tensors, and what else is in it.
+class Contents:
+    """What is in a file.
 
     Attributes:
         path: where it lies.
         num_bytes: its size.
         format: what it is.
         infos: its tensors, in its order.
+    """
+
+    def __init__(self, path: Path, format: Format, tensors: Iterable[Found]) -> None:
+        self.path = path
+        self.num_bytes = path.stat().st_size
+        self.format = format
+        self.infos = tuple(_info(found) for found in tensors)
+
+
+class TensorFile(Contents):
+    """A file that was opened: what is in it, and its numbers.
+
+    Attributes:
         document: all that was in it, as it was loaded.
     """
 
-    def __init__(
-        self, path: Path, num_bytes: int, format: Format, tensors: Sequence[Found], document: object, most_bytes: int
-    ) -> None:
-        self.path = path
-        self.num_bytes = num_bytes
-        self.format = format
-        self.infos = tuple(_info(found) for found in tensors)
+    def __init__(self, path: Path, format: Format, tensors: Sequence[Found], document: object, most_bytes: int) -> None:
+        super().__init__(path, format, tensors)
         self.document = document
         self._tensors = tensors
         self._most_bytes = most_bytes
@@ -123,8 +132,12 @@ def _numpy_dtype(tensor: torch.Tensor) -> torch.dtype:
     return torch.complex64 if tensor.is_complex() else torch.float32
 
 
-def open_tensor_file(path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None) -> Steps[TensorFile]:
+def open_tensor_file(
+    path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None
+) -> Generator[DataProgress | Contents, None, TensorFile]:
     """Open a file of tensors, whoever made it.
+
+    The `Contents` of a file of PyTorch come on the way: torch needs two seconds to read 30 000 tensors.
 
     Args:
         path: of a file as `torch.save` writes it, zipped or not, or of a safetensors file; its name plays no part.
@@ -137,7 +150,17 @@ def open_tensor_file(path: Path, most_bytes: int = MOST_BYTES, token: StopToken 
 
     """
     token = token or StopToken()
-    format, document = yield from load(path, most_bytes, token)
+    steps = load(path, most_bytes, token)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            format, document = end.value
+            break
+        if isinstance(step, DataProgress):
+            yield step
+        elif contents := _contents(path, step):
+            yield contents
     try:
         tensors = find_weights(document)
     except TooManyPartsError as error:
@@ -145,13 +168,24 @@ def open_tensor_file(path: Path, most_bytes: int = MOST_BYTES, token: StopToken 
     if not tensors:
         raise RefusalError("{file} holds no tensors.", RESAVE, file=visible(path.name))
     go_on(token)
-    return TensorFile(path, path.stat().st_size, format, tensors, document, most_bytes)
+    return TensorFile(path, format, tensors, document, most_bytes)
 
 
-def load(path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None) -> Steps[tuple[Format, object]]:
+def _contents(path: Path, outline: Outline) -> Contents | None:
+    """Return what is in a file by its outline; None where only reading it can tell."""
+    try:
+        with _without_warnings():
+            return Contents(path, outline.format, find_weights(outline.document))
+    except (AttributeError, TypeError, RuntimeError, TooManyPartsError):  # no type of torch's, or an immense shape
+        return None
+
+
+def load(
+    path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = None
+) -> Generator[DataProgress | Outline, None, tuple[Format, object]]:
     """Return what a file is, and what it holds: tensors and plain data only, on the CPU.
 
-    Arguments and errors are those of `open_tensor_file`.
+    Arguments and errors are those of `open_tensor_file`; the outline comes as from `examine`.
     """
     token = token or StopToken()
     with opened(path) as file:
@@ -170,10 +204,17 @@ def load(path: Path, most_bytes: int = MOST_BYTES, token: StopToken | None = Non
             ) from error
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep torch from saying that checking takes time and that types are old."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _load_pickled(file: BinaryIO) -> object:
     file.seek(0)
-    with warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
-        warnings.simplefilter("ignore")  # that checking takes time
+    with _without_warnings(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 import torch
 
+from convviz.nn.pickle_scan import TensorOutline
+
 Kind = Literal["weight", "buffer", "optimizer", "other"]
 Keys = tuple[str, ...]
 
@@ -86,7 +88,7 @@ class _Place(NamedTuple):
 
 
 def find_weights(loaded: object) -> list[Found]:
-    """Return every tensor in what was loaded, in its order.
+    """Return every tensor in what was loaded, in its order; an outline of one as a tensor on the meta device.
 
     *The* network is found thus, beginning with the whole, optimizers left out: a part with one of the names in `NESTS`
     is entered, of several the one that stands first there, unless more tensors lie beside these parts; so is a part
@@ -118,11 +120,10 @@ def _tensors(loaded: object) -> Iterator[tuple[Keys, bool, torch.Tensor]]:
             on_the_way.discard(way.pop()[0])
             continue
         place, part = entry
-        if isinstance(part, torch.Tensor):
+        if isinstance(part, (torch.Tensor, TensorOutline)):
             keys = place.keys
             num_characters += sum(map(len, keys)) + len(keys)
-            # Not its own detach, which an attribute from the file may hide.
-            yield keys, place.in_optimizer, torch.Tensor.detach(part)
+            yield keys, place.in_optimizer, _tensor(part)
         elif isinstance(part, (dict, list, tuple)) and id(part) not in on_the_way:
             num_again += len(part) + 1 if id(part) in entered else 0
             entered.add(id(part))
@@ -130,6 +131,12 @@ def _tensors(loaded: object) -> Iterator[tuple[Keys, bool, torch.Tensor]]:
             way.append((id(part), _entries(place, part)))
         if num_characters > MOST_TEXT or num_again > MOST_AGAIN:
             raise TooManyPartsError
+
+
+def _tensor(part: torch.Tensor | TensorOutline) -> torch.Tensor:
+    if isinstance(part, TensorOutline):
+        return torch.empty(part.shape, dtype=getattr(torch, part.dtype), device="meta")
+    return torch.Tensor.detach(part)  # not its own detach, which an attribute from the file may hide
 
 
 def _entries(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TypeVar
 
-from convviz.nn.source import DataProgress, Steps
-
+Step = TypeVar("Step")
 Result = TypeVar("Result")
 
 
-def followed(steps: Steps[Result]) -> tuple[Result, list[DataProgress]]:
+def followed(steps: Generator[Step, None, Result]) -> tuple[Result, list[Step]]:
     """What the work returns, and what it yielded on the way."""
-    progress: list[DataProgress] = []
+    progress: list[Step] = []
     while True:
         try:
             progress.append(next(steps))
@@ -19,5 +19,5 @@ def followed(steps: Steps[Result]) -> tuple[Result, list[DataProgress]]:
             return end.value, progress
 
 
-def result_of(steps: Steps[Result]) -> Result:
+def result_of(steps: Generator[object, None, Result]) -> Result:
     return followed(steps)[0]

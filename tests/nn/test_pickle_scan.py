@@ -51,7 +51,7 @@ def loaded_by_torch(data: bytes) -> Any:
 
 
 def scanned(pickled: bytes) -> dict[str, Storage]:
-    return scan(io.BytesIO(pickled)).storages
+    return scan(pickled).storages
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,11 @@ def test_the_first_class_that_is_not_known_is_named(protocol: int) -> None:
         scanned(pickle.dumps({"a": [1, "x", 2.5, b"bytes", None], "model": small_network()}, protocol))
 
 
-def test_plain_values_are_returned_and_the_file_stands_behind_the_pickle() -> None:
-    file = io.BytesIO(pickle.dumps(["a", "b"], 2) + b"rest")
-    assert scan(file).value == ["a", "b"]
-    assert file.read() == b"rest"
+def test_plain_values_are_returned_and_where_the_pickle_ends() -> None:
+    pickled = pickle.dumps(["a", "b"], 2)
+    found = scan(b"before" + pickled + b"rest", len("before"))
+    assert found.value == ["a", "b"]
+    assert found.end == len("before") + len(pickled)
 
 
 def test_other_protocols_are_told_apart() -> None:
@@ -144,7 +145,7 @@ def test_what_would_take_for_ever_is_refused(pickled: bytes, monkeypatch: pytest
 
 
 def test_what_is_shared_again_and_again_is_counted_up_to_a_bound() -> None:
-    whole: Any = scan(io.BytesIO(b"\x80\x02" + doubled(500, b")", b"\x86") + b".")).value
+    whole: Any = scan(b"\x80\x02" + doubled(500, b")", b"\x86") + b".").value
     assert whole.weight == MOST_WORK + 1
 
 

@@ -21,7 +21,7 @@ from convviz.core.filters import as_filters
 from convviz.core.pictures import load_picture
 from convviz.core.refusal import RefusalError
 from convviz.core.statistics import FilterFacts, Statistics, filter_facts, statistics
-from convviz.nn.source import DataProgress, Pixels, Steps
+from convviz.nn.source import DataProgress, Pixels
 from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from convviz.nn.network import Network, Preprocessing
     from convviz.nn.patches import Patch
     from convviz.nn.recognise import Recognition
-    from convviz.nn.tensor_file import TensorFile, TensorInfo
+    from convviz.nn.tensor_file import Contents, TensorFile, TensorInfo
     from convviz.ui.jobs import Job
 
 _Result = TypeVar("_Result")
@@ -62,11 +62,13 @@ class Opening:
 
     Attributes:
         progress: what is being done, None at the end.
-        file: once its tensors are known.
+        contents: what is in the file, where that is known before it is read.
+        file: once it is read.
         recognition: once its network was looked for.
     """
 
     progress: DataProgress | None = None
+    contents: Contents | None = None
     file: TensorFile | None = None
     recognition: Recognition | None = None
 
@@ -330,14 +332,19 @@ def _recognising(opening: Opening, token: StopToken) -> Generator[Opening, None,
     return replace(opening, recognition=recognition)
 
 
-def _following(steps: Steps[_Result], opening: Opening) -> Generator[Opening, None, _Result]:
+def _following(
+    steps: Generator[DataProgress | Contents, None, _Result], opening: Opening
+) -> Generator[Opening, None, _Result]:
     """Yield how far work is beside what is known, and return its result."""
     while True:
         try:
-            yield replace(opening, progress=next(steps))
+            step = next(steps)
         except StopIteration as end:
             result: _Result = end.value
             return result
+        known = {"progress": step} if isinstance(step, DataProgress) else {"contents": step}
+        opening = replace(opening, **known)
+        yield opening
 
 
 def network_job(proposal: Proposal, choice: ChainChoice) -> Job:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from torch import nn
 import convviz.nn.tensor_file
 from convviz.core.control import StopToken
 from convviz.nn.file_format import TooLargeError
-from convviz.nn.source import DataProgress, Steps
-from convviz.nn.tensor_file import TensorFile
+from convviz.nn.source import DataProgress
+from convviz.nn.tensor_file import Contents, TensorFile
 from convviz.ui import theme
 from convviz.ui.inspect.file_panel import size_text
 from convviz.ui.inspect.page import InspectPage
@@ -129,7 +130,7 @@ def test_only_the_memory_ceiling_can_be_raised(
     path, first, needed = tutorial(tmp_path), convviz.nn.tensor_file.open_tensor_file, 6_000_000_000
     asked: list[int] = []
 
-    def opens(path: Path, most_bytes: int, token: StopToken) -> Steps[TensorFile]:
+    def opens(path: Path, most_bytes: int, token: StopToken) -> Generator[DataProgress | Contents, None, TensorFile]:
         asked.append(most_bytes)
         yield DataProgress(0, 1, "Reading the file")
         if most_bytes < needed:
