@@ -24,7 +24,6 @@ from convviz.nn.pickle_scan import (
     ForeignClassError,
     OddPickleError,
     ProtocolError,
-    Storage,
     TooMuchError,
     scan,
 )
@@ -225,13 +224,7 @@ class _Examiner:
                 members = archive.infolist()
                 pickle = self._pickle_of([member.filename for member in members])
                 self._check_members(members)
-                if archive.getinfo(pickle).file_size > MOST_PICKLE:
-                    self._refuse(TOO_MUCH, RESAVE)
-                data = archive.read(pickle)
-                with self._refusing_pickles(data):
-                    found = scan(data)
-                self._check_records(archive, pickle.removesuffix(".pkl"), found.storages)
-                yield Outline("PyTorch", found.value)
+                yield self._outline(archive, pickle)
                 done = 0
                 for member in members:
                     with archive.open(member) as part:
@@ -304,12 +297,19 @@ class _Examiner:
         ):
             self._refuse("{file} is not put together as PyTorch does it.", RESAVE)
 
-    def _check_records(self, archive: zipfile.ZipFile, folder: str, storages: dict[str, Storage]) -> None:
-        """Check that no storage has less than the numbers that the pickle says are there."""
-        for key, storage in storages.items():
+    def _outline(self, archive: zipfile.ZipFile, pickle: str) -> Outline:
+        """Return what the pickle says, if no storage has less than the numbers that it says are there."""
+        if archive.getinfo(pickle).file_size > MOST_PICKLE:
+            self._refuse(TOO_MUCH, RESAVE)
+        data = archive.read(pickle)
+        with self._refusing_pickles(data):
+            found = scan(data)
+        folder = pickle.removesuffix(".pkl")
+        for key, storage in found.storages.items():
             num_bytes = storage.num_elements * storage.element_size
             if num_bytes > archive.getinfo(f"{folder}/{key}").file_size:
                 self._refuse(_DAMAGED, _AGAIN)
+        return Outline("PyTorch", found.value)
 
     # ---- pickles
 

@@ -18,6 +18,8 @@ from functools import cache
 from io import BytesIO
 from typing import Any, Final, NamedTuple
 
+from convviz.nn.collector import collector_paused
+
 MOST_INSTRUCTIONS: Final = 1_500_000
 """So many a pickle may have: those of 50 000 tensors."""
 MOST_WORK: Final = 1 << 25
@@ -239,7 +241,8 @@ def scan(data: bytes, start: int = 0) -> Scan:
 
     """
     walk = _Walk(data)
-    value, end = walk.follow(start)
+    with collector_paused():
+        value, end = walk.follow(start)
     return Scan(value, walk.storages, end)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from convviz.core.control import StopToken, go_on
 from convviz.core.plain_text import visible
 from convviz.core.refusal import RefusalError
+from convviz.nn.collector import collector_paused
 from convviz.nn.file_format import RESAVE, TOO_MUCH, Format, Outline, TooLargeError, examine, opened
 from convviz.nn.source import DataProgress
 from convviz.nn.weights import Found, Kind, TooManyPartsError, find_weights
@@ -162,7 +163,8 @@ def open_tensor_file(
         elif contents := _contents(path, step):
             yield contents
     try:
-        tensors = find_weights(document)
+        with collector_paused():
+            tensors = find_weights(document)
     except TooManyPartsError as error:
         raise RefusalError(TOO_MUCH, RESAVE, file=visible(path.name)) from error
     if not tensors:
@@ -174,7 +176,7 @@ def open_tensor_file(
 def _contents(path: Path, outline: Outline) -> Contents | None:
     """Return what is in a file by its outline; None where only reading it can tell."""
     try:
-        with _without_warnings():
+        with _without_warnings(), collector_paused():
             return Contents(path, outline.format, find_weights(outline.document))
     except (AttributeError, TypeError, RuntimeError, TooManyPartsError):  # no type of torch's, or an immense shape
         return None
@@ -214,7 +216,11 @@ def _without_warnings() -> Iterator[None]:
 
 def _load_pickled(file: BinaryIO) -> object:
     file.seek(0)
-    with _without_warnings(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]  # torch's own
+    with (
+        _without_warnings(),
+        collector_paused(),
+        torch.sparse.check_sparse_tensor_invariants(),  # type: ignore[no-untyped-call]  # torch's own
+    ):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

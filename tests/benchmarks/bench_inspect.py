@@ -1,5 +1,6 @@
 """How fast the Inspect page's work is: a file opened, a look through a network, the strongest patches of a layer."""
 
+import gc
 import statistics
 import tempfile
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PySide6.QtCore import QEventLoop
+from PySide6.QtWidgets import QApplication
 from torchvision.models import resnet18
 
 from convviz.nn.build import build
@@ -18,15 +21,20 @@ from convviz.nn.network import Network, network_of, to_unit_range
 from convviz.nn.patches import share_out, stored_patches
 from convviz.nn.tensor_file import open_tensor_file
 from convviz.resources import resource
+from convviz.ui.jobs import JobThread
+from tests.benchmarks.bench_lab import opened_window
 from tests.benchmarks.report import Result, judged
 from tests.nn.steps import result_of
+from tests.ui.paints import PaintCounter
 
+WAITING = QEventLoop.ProcessEventsFlag.WaitForMoreEvents
 CLASSES_OF_50_MB = 1800
 """With so many classes a ResNet-18's checkpoint has 50 MB."""
 
 
-def inspect(count: int = 5, num_pictures: int = 10_000) -> dict[str, Result]:
+def inspect(count: int = 5, num_pictures: int = 10_000, num_tensors: int = 30_000) -> dict[str, Result]:
     return {
+        f"{num_tensors} tensors are listed": listing(count, num_tensors),
         "a checkpoint of 50 MB is opened": opening(count),
         "ResNet-18 is looked through": looking(resnet(), 4 * count),
         "strongest patches of the small CNN": searching(small_cnn(), num_pictures),
@@ -41,6 +49,32 @@ def opening(count: int, num_classes: int = CLASSES_OF_50_MB) -> Result:
         seconds = [timed(lambda: result_of(open_tensor_file(path))) for _ in range(count)]
         result = {"count": count, "MB": path.stat().st_size / 1e6, "s": statistics.median(seconds)}
     return judged(result, at_most={"s": 1.0})
+
+
+def listing(count: int, num_tensors: int) -> Result:
+    """Return the median time from opening a file of PyTorch to the frame with its tensors; torch is loaded."""
+    with tempfile.TemporaryDirectory() as folder, opened_window() as window:
+        path = Path(folder) / "many.pt"
+        torch.save({f"{index // 100}.{index % 100}.weight": torch.zeros(4) for index in range(num_tensors)}, path)
+        window.show_page(window.inspect)
+        window.show()
+        gc.freeze()  # as the application does
+        page, application = window.inspect, QApplication.instance()
+        assert application is not None
+        painted, seconds = PaintCounter(page.panel.tree.viewport()), []
+        for _ in range(count):
+            began, before = time.perf_counter(), page.model.contents
+            page.open(path)
+            while page.model.contents is before:
+                QApplication.processEvents(WAITING)
+            num_painted = painted.count
+            while painted.count == num_painted:
+                QApplication.processEvents(WAITING)
+            seconds.append(time.perf_counter() - began)
+            page.stop()
+            while application.findChildren(JobThread):
+                QApplication.processEvents(WAITING)
+        return judged({"count": count, "s": statistics.median(seconds), "max_s": max(seconds)}, at_most={"s": 1.0})
 
 
 def looking(network: Network, count: int) -> Result:

@@ -35,14 +35,26 @@ MOST_ROUNDS = 100
 
 
 @contextmanager
-def opened_lab(size: Pair, channels: int, kernel_size: int, show_all: bool, colour: bool = False) -> Iterator[LabPage]:
-    """Open the main window with random numbers as input and kernel, "same" padding, stride 1."""
+def opened_window() -> Iterator[MainWindow]:
+    """Make the main window, which whoever asks for it shows."""
     instance = QApplication.instance()
     application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
     with tempfile.TemporaryDirectory() as folder:
         theme.apply(application, "light", 1.0)
         window = MainWindow(Settings(Path(folder) / "convviz.ini"))
         window.setFixedSize(*WINDOW_SIZE)
+        try:
+            yield window
+        finally:
+            window.close()
+            window.deleteLater()
+            application.processEvents()
+
+
+@contextmanager
+def opened_lab(size: Pair, channels: int, kernel_size: int, show_all: bool, colour: bool = False) -> Iterator[LabPage]:
+    """Open the main window with random numbers as input and kernel, "same" padding, stride 1."""
+    with opened_window() as window:
         page = window.lab
         state = lab.with_parameter(page.model.state, "stride", (1, 1))
         state = lab.with_made_input(state, "random", size, 0, channels)
@@ -59,12 +71,7 @@ def opened_lab(size: Pair, channels: int, kernel_size: int, show_all: bool, colo
             raise RuntimeError("the window did not become active, so it gets no keys")
         page.setFocus()
         gc.freeze()  # as the application does
-        try:
-            yield page
-        finally:
-            window.close()
-            window.deleteLater()
-            application.processEvents()
+        yield page
 
 
 def times_to_frame(act: Callable[[], object], widget: QWidget, count: int) -> list[float]:

@@ -13,8 +13,9 @@ from convviz.nn import tensor_file
 from convviz.nn.checkpoint import FORMAT
 from convviz.nn.file_format import TooLargeError
 from convviz.nn.source import DataProgress, result_of
-from convviz.nn.tensor_file import TensorFile, open_tensor_file
+from convviz.nn.tensor_file import Contents, TensorFile, open_tensor_file
 from convviz.resources import resource
+from tests.nn import file_corpus
 from tests.nn.file_corpus import (
     CASES,
     LONG_NAME,
@@ -22,10 +23,12 @@ from tests.nn.file_corpus import (
     ODD_NAMES,
     Case,
     all_dtypes,
+    in_dict,
     quantized,
     state_dict,
     strange_tensors,
     training,
+    with_pickle,
     write_corpus,
     zipped,
 )
@@ -90,6 +93,37 @@ def test_tensors_are_listed_in_the_files_order(corpus: Path) -> None:
         assert file.state_dict().keys() == weights.keys()
         assert file.num_bytes == file.path.stat().st_size
     assert file.format == "safetensors"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.says], ids=lambda case: case.name)
+def test_contents_are_known_before_the_numbers_are_read(
+    corpus: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_read = False
+    torch_load = torch.load
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        nonlocal was_read
+        was_read = True
+        return torch_load(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", load)
+    steps = open_tensor_file(corpus / case.name)
+    contents = next((step for step in steps if isinstance(step, Contents)), None)
+    assert not was_read
+    file = result_of(open_tensor_file(corpus / case.name))
+    if file.format == "safetensors":
+        assert contents is None
+    else:
+        assert contents is not None
+        assert (contents.path, contents.num_bytes, contents.format) == (file.path, file.num_bytes, file.format)
+        assert contents.infos == file.infos
+
+
+def test_what_only_torch_can_tell_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    path.write_bytes(with_pickle(in_dict(file_corpus.tensor(1, 1 << 62, stride=0))))
+    assert not any(isinstance(step, Contents) for step in open_tensor_file(path))
 
 
 def test_a_network_is_loaded_from_what_was_found(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from convviz.ui.widgets.tooltips import name_tooltip
 
 if TYPE_CHECKING:
     from convviz.nn.chain import Activation, ChainChoice, Pooling
-    from convviz.nn.tensor_file import TensorFile
+    from convviz.nn.recognise import Recognition
+    from convviz.nn.tensor_file import Contents
 
 PANEL_UNITS: Final = 41
 """The panel's first width."""
@@ -41,11 +42,11 @@ def size_text(num_bytes: int) -> str:
     return f"{size:.3g} {units[0]}" if size < STEP - 0.5 else f"{size:.0f} {units[0]}"
 
 
-def contents_text(file: TensorFile) -> str:
+def contents_text(contents: Contents) -> str:
     """Return how much is in a file, and that it is nothing but numbers."""
-    weights = sum(info.count for info in file.infos if info.kind == "weight")
-    dtypes = dict.fromkeys(info.dtype for info in file.infos)
-    count = len(file.infos)
+    weights = sum(info.count for info in contents.infos if info.kind == "weight")
+    dtypes = dict.fromkeys(info.dtype for info in contents.infos)
+    count = len(contents.infos)
     return " · ".join(
         (
             (_translate("1 tensor") if count == 1 else _translate("{count} tensors")).format(count=grouped(count)),
@@ -171,28 +172,28 @@ class FileSection(Section):
         for part in (row, self.contents, self.network, self.networks, self.look, self.proposal):
             self.add_wide(part)
         self._mute()
-        model.file_changed.connect(self.show_file)
+        model.contents_changed.connect(self.show_contents)
         model.network_changed.connect(self.show_network)
         model.opening_changed.connect(self.show_network)
-        self.show_file()
+        self.show_contents()
 
     @Slot()
-    def show_file(self) -> None:
-        """Show another file."""
-        file = self._model.file
-        if file is not None:
-            self.name.set_text(visible(file.path.name))
-            self.name.setToolTip(name_tooltip(str(file.path)))
-            self.size_and_format.set_text(f"{size_text(file.num_bytes)} · {file.format}")
-            self.contents.setText(contents_text(file))
+    def show_contents(self) -> None:
+        """Show what another file is."""
+        contents = self._model.contents
+        if contents is not None:
+            self.name.set_text(visible(contents.path.name))
+            self.name.setToolTip(name_tooltip(str(contents.path)))
+            self.size_and_format.set_text(f"{size_text(contents.num_bytes)} · {contents.format}")
+            self.contents.setText(contents_text(contents))
         self.show_network()
 
     @Slot()
     def show_network(self) -> None:
         """Show what its network may be."""
-        model, found = self._model, self._model.recognition
+        model, found = self._model, self._recognition
         proposal = None if found is None else found.proposal
-        names = [network.name for network in model.networks]
+        names = [] if found is None else [network.name for network in found.networks]
         self.network.setText(self._network_text())
         self.network.setVisible(bool(self.network.text()))
         self.networks.setVisible(len(names) > 1)
@@ -207,8 +208,12 @@ class FileSection(Section):
         self.proposal.setVisible(proposal is not None)
         self.proposal.words.setVisible(model.network is None)
 
+    @property
+    def _recognition(self) -> Recognition | None:
+        return self._model.recognition if self._model.is_file_listed else None
+
     def _network_text(self) -> str:
-        model, found = self._model, self._model.recognition
+        model, found = self._model, self._recognition
         if found is None:
             return self.tr("Looking for its network…") if model.is_opening else ""
         if found.reason is not None:
@@ -243,7 +248,7 @@ class FilePanel(SidePanel):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(self.tr("Search tensors"))
         self.search.setToolTip(self.tr("Words of a name, a type, or a shape such as 3×3."))
-        self.tree = TensorTree(lambda: model.facts)
+        self.tree = TensorTree(lambda: model.listed_facts)
         self.found = _text_label(self.tr("Found tensors"))
         self.facts = TensorFactsPanel(model)
         tensors = Section(self.tr("TENSORS"))
@@ -253,22 +258,26 @@ class FilePanel(SidePanel):
         self.search.textChanged.connect(self._on_search)
         self.tree.tensor_chosen.connect(model.choose_tensor)
         self.tree.rows_seen.connect(model.prefer)
-        model.file_changed.connect(self.show_file)
+        model.contents_changed.connect(self.show_contents)
+        model.file_changed.connect(self.tree.report_rows)
         model.tensor_chosen.connect(self._show_chosen)
         model.facts_changed.connect(self._on_facts)
-        self.show_file()
+        self.show_contents()
 
     @Slot()
-    def show_file(self) -> None:
-        """Show the tensors of another file."""
-        file = self._model.file
+    def show_contents(self) -> None:
+        """List the tensors of another file."""
+        model, contents = self._model, self._model.contents
         self.search.clear()
-        self.tree.show_infos(() if file is None else file.infos)
+        self.tree.show_infos(() if contents is None else contents.infos)
+        self.tree.show_facts(model.listed_facts)
+        self._show_chosen()
         self._show_found()
 
     @Slot()
     def _show_chosen(self) -> None:
-        self.tree.show_chosen(self._model.tensor_index)
+        if self._model.is_file_listed:
+            self.tree.show_chosen(self._model.tensor_index)
 
     @Slot(object)
     def _on_facts(self, indices: list[int]) -> None:

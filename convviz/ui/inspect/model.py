@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from convviz.nn.network import LayerInfo, Network, Preprocessing
     from convviz.nn.recognise import Recognition
     from convviz.nn.source import DataProgress
-    from convviz.nn.tensor_file import TensorFile, TensorInfo
+    from convviz.nn.tensor_file import Contents, TensorFile, TensorInfo
     from convviz.ui.jobs import Job
 
 Shipped = Literal["small_cnn", "fast_cnn"]
@@ -61,6 +61,8 @@ class InspectModel(QObject):
 
     opening_changed = Signal()
     """A file is being opened, or another one to compare with, or no longer; `opening` says how far it is."""
+    contents_changed = Signal()
+    """Other tensors are listed: `contents`."""
     file_changed = Signal()
     """Another file is open: `file`. All that belonged to the last one is gone."""
     facts_changed = Signal(object)
@@ -89,6 +91,8 @@ class InspectModel(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.opening: DataProgress | None = None
+        self.contents: Contents | None = None
+        """What is in `file`, or already in the one that is being opened."""
         self.file: TensorFile | None = None
         self.recognition: Recognition | None = None
         self.network: Network | None = None
@@ -111,7 +115,9 @@ class InspectModel(QObject):
         self.attribution: Attribution | None = None
         self.work_progress: DataProgress | None = None
         self._ask_again: Callable[[int], None] | None = None
-        self._queue = FactsQueue(0)
+        self._wanted_index: int | None = None
+        """The tensor that was chosen while the file is being opened."""
+        self._queue = FactsQueue(())
         self._num_found = 0
         self._looks_again = False
         self._make_runners()
@@ -178,6 +184,7 @@ class InspectModel(QObject):
         """Stop opening; the file that is open stays, and one whose network was looked for stays without it."""
         self._opener.cancel()
         self._comparer.cancel()
+        self._list_file()
         self._show_opening(None)
 
     def allow(self, most_bytes: int) -> None:
@@ -216,16 +223,32 @@ class InspectModel(QObject):
         """The chosen tensor's name, shape and dtype."""
         return None if self.file is None or self.tensor_index is None else self.file.infos[self.tensor_index]
 
+    @property
+    def is_file_listed(self) -> bool:
+        """Whether the `contents` are the file's, not those of the one that is being opened."""
+        return self.contents is self.file
+
+    @property
+    def listed_facts(self) -> Mapping[int, TensorFacts]:
+        """What is known of the tensors in `contents`, by their indices there."""
+        return self.facts if self.is_file_listed else {}
+
     def choose_tensor(self, index: int) -> None:
-        """Choose a tensor; the layer whose weight it is, if any, becomes the layer that is looked at."""
-        if self._take_tensor(index) and self.network is not None:
+        """Choose one of the tensors in `contents`, at once or when the file is open.
+
+        The layer whose weight it is, if any, becomes the layer that is looked at.
+        """
+        if not self.is_file_listed:
+            self._wanted_index = index
+        elif self._take_tensor(index) and self.network is not None:
             layer = self._layer_of(self.info.short if self.info is not None else "")
             if layer is not None:
                 self._take_layer(layer)
 
     def prefer(self, indices: Iterable[int]) -> None:
-        """Find out the facts of these tensors before those of others: they are in view."""
-        self._queue.prefer(indices)
+        """Find out the facts of these tensors in `contents` before those of others: they are in view."""
+        if self.is_file_listed:
+            self._queue.prefer(indices)
 
     # ---- the network
 
@@ -343,21 +366,44 @@ class InspectModel(QObject):
 
     # ---- what follows
 
+    def _list(self, contents: Contents) -> None:
+        """List what is in the file that is being opened."""
+        self._counter.cancel()
+        self.contents, self._wanted_index = contents, None
+        self.contents_changed.emit()
+
+    def _list_file(self) -> None:
+        """List what is in the file again, if another one was being opened."""
+        if not self.is_file_listed:
+            self.contents = self.file
+            if self.file is not None:
+                self._queue = FactsQueue(index for index in range(len(self.file.infos)) if index not in self.facts)
+                self._count(self.file)
+            self.contents_changed.emit()
+
+    def _count(self, file: TensorFile) -> None:
+        """Find out the facts of the tensors in the queue."""
+        self._num_found = 0
+        self._counter.start(facts_job(file, self._queue))
+
     def _take_file(self, file: TensorFile) -> None:
         for runner in (self._comparer, self._chain_maker, self._reader, self._counter, self._looker, self._worker):
             runner.cancel()
-        self.file, self.other, self.recognition = file, None, None
-        self.facts, self._num_found = {}, 0
+        listed = None if self.is_file_listed else self.contents
+        self.contents, self.file, self.other, self.recognition = file, file, None, None
+        self.facts, self._queue = {}, FactsQueue(range(len(file.infos)))
         self.tensor_index, self.tensor = None, None
-        self._queue = FactsQueue(len(file.infos))
         self._take_network(None)
+        if listed is None or listed.infos != file.infos:
+            self._wanted_index = None
+            self.contents_changed.emit()
         self.file_changed.emit()
         self.tensor_changed.emit()
         self.other_changed.emit()
-        self._counter.start(facts_job(file, self._queue))
+        self._count(file)
         kernels = [index for index, info in enumerate(file.infos) if info.kind == "weight" and len(info.shape) == 4]
-        if file.infos:
-            self._take_tensor(kernels[0] if kernels else 0)
+        first = kernels[0] if kernels else 0
+        self._take_tensor(first if self._wanted_index is None else self._wanted_index)
 
     def _take_network(self, network: Network | None) -> None:
         """Look through another network, or none, at the picture that was looked at before."""
@@ -439,6 +485,8 @@ class InspectModel(QObject):
     def _on_opening(self, opening: Opening) -> None:
         if opening.file is not None and opening.file is not self.file:
             self._take_file(opening.file)
+        elif opening.file is None and opening.contents not in (None, self.contents):
+            self._list(opening.contents)
         if opening.recognition is not None:
             self.recognition = opening.recognition
             self._take_network(self.networks[0] if self.networks else None)
@@ -462,6 +510,7 @@ class InspectModel(QObject):
 
     @Slot(object)
     def _on_opening_failed(self, error: Exception) -> None:
+        self._list_file()
         self._show_opening(None)
         self._refuse(error)
 

@@ -86,12 +86,12 @@ class InspectPage(QWidget):
         self._split.addWidget(self._content)
         self._split.setStretchFactor(1, 1)
         self._pages = PageStack()
-        empty = QScrollArea()
-        empty.setFrameShape(QScrollArea.Shape.NoFrame)
-        empty.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        empty.setWidgetResizable(True)
-        empty.setWidget(self.empty)
-        self._pages.add(empty)
+        self._first = QScrollArea()
+        self._first.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._first.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._first.setWidgetResizable(True)
+        self._first.setWidget(self.empty)
+        self._pages.add(self._first)
         self._pages.add(self._split)
         self._recent = QMenu(self)
         column = QVBoxLayout(self)
@@ -113,6 +113,7 @@ class InspectPage(QWidget):
         self._recent.aboutToShow.connect(self._fill_menu)
         self.progress.cancelled.connect(model.cancel_opening)
         model.opening_changed.connect(self._show_opening)
+        model.contents_changed.connect(self._on_contents)
         model.file_changed.connect(self._on_file)
         model.tensor_changed.connect(self._show_filters)
         model.failed.connect(self._on_failed)
@@ -127,6 +128,7 @@ class InspectPage(QWidget):
         self.through.result_shown.connect(lambda: self.reveal(self.through.result))
         self.through.data_folder_wanted.connect(self.choose_folder)
         self.through.paste_wanted.connect(self.paste)
+        self._show_filters()
 
     # ---- showing
 
@@ -150,16 +152,19 @@ class InspectPage(QWidget):
             self.progress.hide()
 
     @Slot()
+    def _on_contents(self) -> None:
+        self._pages.show_page(self._first if self.model.contents is None else self._split)
+        self.show_controls(self._controls_wanted)
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @Slot()
     def _on_file(self) -> None:
         file = self.model.file
         if file is None:
             return
         self.message.clear()
-        self._pages.show_page(self._split)
         if file.path.parent != resource("weights"):
             self._settings.add_recent_file(file.path)
-        self.show_controls(self._controls_wanted)
-        self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot()
     def _show_filters(self) -> None:
@@ -169,6 +174,8 @@ class InspectPage(QWidget):
             name, shape = tensor.info.short, tensor.info.shape
             filters = Filters(name, shape, tensor.kernels, tensor.facts.filters, tensor.other_kernels, model.file_names)
             self.filters.show_filters(filters)
+        elif model.file is None:
+            self.filters.clear(self.tr("The filters appear here once a file is open."))
         elif info is None:
             self.filters.clear(self.tr("Choose a tensor to see its filters."))
         elif tensor is None:

@@ -22,7 +22,7 @@ from convviz.core.pictures import load_picture
 from convviz.core.refusal import RefusalError
 from convviz.core.statistics import FilterFacts, Statistics, filter_facts, statistics
 from convviz.nn.source import DataProgress, Pixels
-from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
+from convviz.ui.torch_start import STARTING, import_torch, is_torch_there
 
 if TYPE_CHECKING:
     from convviz.core.receptive_field import Region
@@ -253,8 +253,8 @@ class FactsQueue:
     The interface prefers from its thread, the job takes in its own.
     """
 
-    def __init__(self, count: int) -> None:
-        self._left: dict[int, None] = dict.fromkeys(range(count))
+    def __init__(self, indices: Iterable[int]) -> None:
+        self._left: dict[int, None] = dict.fromkeys(indices)
         self._preferred: deque[int] = deque()
 
     def prefer(self, indices: Iterable[int]) -> None:
@@ -291,7 +291,7 @@ def open_job(path: Path, most_bytes: int | None = None) -> Job:
     def job(token: StopToken) -> Generator[Opening, None, Opening | None]:
         if not is_torch_there():
             yield Opening(DataProgress(0, 0, STARTING))
-            load_torch_library()
+            import_torch()
         opening = yield from _opening(path, most_bytes, token)
         if opening is None:
             return None

@@ -474,7 +474,7 @@ class TensorTree(QTreeView):
         self._seen_timer = QTimer(self)
         self._seen_timer.setSingleShot(True)
         self._seen_timer.setInterval(0)
-        self._seen_timer.timeout.connect(self._report_rows)
+        self._seen_timer.timeout.connect(self.report_rows)
         self.tensors.modelReset.connect(self._on_reset)
         self.verticalScrollBar().valueChanged.connect(self._seen_timer.start)
         self.expanded.connect(self._seen_timer.start)
@@ -531,7 +531,7 @@ class TensorTree(QTreeView):
             self.tensor_chosen.emit(chosen)
 
     @Slot()
-    def _report_rows(self) -> None:
+    def report_rows(self) -> None:
         """Say which rows are in view, so that what is looked at becomes known first."""
         index, bottom, rows = self.indexAt(self.viewport().rect().topLeft()), self.viewport().height(), []
         while index.isValid() and self.visualRect(index).top() < bottom:

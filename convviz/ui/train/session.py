@@ -18,7 +18,7 @@ from convviz.core.stack_file import from_json
 from convviz.nn.control import TrainControl
 from convviz.nn.settings import TrainSettings
 from convviz.nn.source import DataProgress
-from convviz.ui.torch_start import STARTING, is_torch_there, load_torch_library
+from convviz.ui.torch_start import STARTING, import_torch, is_torch_there
 
 if TYPE_CHECKING:
     from convviz.nn.checkpoint import Change
@@ -206,7 +206,7 @@ class Session:
         run = self._run
         if not is_torch_there():
             yield Update(DataProgress(0, 0, STARTING))
-            load_torch_library()
+            import_torch()
         from convviz.nn.run_folder import RunFolder, RunInfo
         from convviz.nn.train import Trainer, resume, with_classes
 
@@ -331,7 +331,7 @@ def _warming_up() -> Generator[DataProgress, None, None]:
     """
     if not is_torch_there():
         yield DataProgress(0, 0, STARTING)
-        load_torch_library()
+        import_torch()
     from convviz.nn.train import warm_up
 
     warm_up()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +25,10 @@ from convviz.nn.tensor_file import Contents, TensorFile
 from convviz.ui import theme
 from convviz.ui.inspect.file_panel import size_text
 from convviz.ui.inspect.page import InspectPage
-from convviz.ui.inspect.tensor_tree import TensorTree
+from convviz.ui.inspect.tensor_tree import MINIMUM, TensorTree
 from convviz.ui.main_window import MainWindow
 from convviz.ui.settings import Settings
-from tests.ui.inspect.file_cases import opened, saved, settled, tutorial, tutorial_state, until
+from tests.ui.inspect.file_cases import LONG_MS, opened, saved, settled, tutorial, tutorial_state, until
 
 
 def drop(page: InspectPage, data: QMimeData) -> None:
@@ -153,6 +155,99 @@ def test_an_opening_can_be_cancelled_by_its_button(page: InspectPage, qtbot: QtB
     assert page.progress.isVisible()
     page.progress.cancelled.emit()
     assert not page.progress.isVisible()
+    assert page.empty.isVisible()
+
+
+@pytest.fixture
+def may_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Until it is set, no file's numbers are read."""
+    event, torch_load = Event(), torch.load
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        assert event.wait(LONG_MS / 1000)
+        return torch_load(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", load)
+    yield event
+    event.set()
+
+
+def names_listed(page: InspectPage) -> list[str]:
+    tensors = page.panel.tree.tensors
+    return [tensors.index(row, 0).data() for row in range(tensors.rowCount())]
+
+
+def facts_listed(page: InspectPage) -> list[str]:
+    tensors = page.panel.tree.tensors
+    return [tensors.index(row, MINIMUM).data() for row in range(tensors.rowCount())]
+
+
+def test_tensors_are_listed_before_they_are_read(
+    page: InspectPage, qtbot: QtBot, tmp_path: Path, may_read: Event
+) -> None:
+    may_read.set()
+    first = opened(qtbot, page.model, saved(tmp_path / "a.pt", {"a.weight": torch.ones(2, 1, 3, 3)})).file
+    may_read.clear()
+    weight = torch.arange(150.0).reshape(3, 2, 5, 5)
+    other = {"b.weight": weight, "b.bias": torch.ones(3), "c.bias": torch.full((3,), torch.nan)}
+    page.open(saved(tmp_path / "b.pt", other))
+    until(qtbot, lambda: names_listed(page) == list(other))
+    assert page.panel.file.name.text == "b.pt"
+    assert page.panel.file.contents.text() == "3 tensors · 156 parameters · float32 · no code inside"
+    assert facts_listed(page) == ["…"] * 3
+    assert page.progress.isVisible()
+    assert page.model.file is first
+    assert page.filters.shown_filters == [0, 1]
+    assert page.panel.file.network.text() == "Looking for its network…"
+    page.panel.search.setText("bias")
+    page.panel.tree.setCurrentIndex(page.panel.tree.tensors.index_of(2))
+    may_read.set()
+    settled(qtbot, page.model)
+    assert page.panel.facts.name.text == "c.bias · 3"
+    assert page.panel.search.text() == "bias"
+    assert names_listed(page) == ["b.bias", "c.bias"]
+    assert facts_listed(page) == ["1", "–"]
+    assert page.panel.found.text() == "2 found\n⚠ Something is wrong with 1 tensor."
+
+
+@pytest.mark.parametrize("ends", ["refused", "cancelled"])
+def test_what_was_listed_comes_back_if_the_numbers_are_not_read(
+    page: InspectPage, qtbot: QtBot, tmp_path: Path, may_read: Event, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        assert may_read.wait(LONG_MS / 1000)
+        raise RuntimeError("unknown")
+
+    may_read.set()
+    names = {"a.weight": torch.ones(2, 1, 3, 3), "b.bias": torch.full((3,), torch.inf), "c.bias": torch.ones(3)}
+    opened(qtbot, page.model, saved(tmp_path / "a.pt", names))
+    page.panel.tree.setCurrentIndex(page.panel.tree.tensors.index_of(2))
+    settled(qtbot, page.model)
+    may_read.clear()
+    monkeypatch.setattr(torch, "load", fail)
+    page.open(saved(tmp_path / "b.pt", {"d.weight": torch.ones(3)}))
+    until(qtbot, lambda: names_listed(page) == ["d.weight"])
+    if ends == "cancelled":
+        page.progress.cancelled.emit()
+    may_read.set()
+    settled(qtbot, page.model)
+    assert page.message.message.startswith("b.pt is damaged" if ends == "refused" else "")
+    assert page.panel.file.name.text == "a.pt"
+    assert names_listed(page) == list(names)
+    assert facts_listed(page) == ["1", "–", "1"]
+    assert page.panel.found.text() == "⚠ Something is wrong with 2 tensors."
+    assert page.panel.tree.tensors.tensor_at(page.panel.tree.currentIndex()) == 2
+    assert page.panel.facts.name.text == "c.bias · 3"
+
+
+def test_a_first_file_that_is_not_read_leaves_the_page_empty(
+    page: InspectPage, qtbot: QtBot, tmp_path: Path, may_read: Event
+) -> None:
+    page.open(saved(tmp_path / "b.pt", {"d.weight": torch.ones(3)}))
+    until(qtbot, lambda: names_listed(page) == ["d.weight"])
+    assert not page.empty.isVisible()
+    assert page.filters._hint.text() == "The filters appear here once a file is open."
+    page.progress.cancelled.emit()
     assert page.empty.isVisible()
 
 

@@ -68,7 +68,7 @@ def file_of(**arrays: np.ndarray[Any, Any]) -> TensorFile:
 
 
 def test_what_is_in_view_is_taken_first_and_everything_once() -> None:
-    queue = FactsQueue(6)
+    queue = FactsQueue(range(6))
     assert queue.take() == 0
     queue.prefer([4, 0, 3])
     assert [queue.take(), queue.take()] == [4, 3]
@@ -78,7 +78,7 @@ def test_what_is_in_view_is_taken_first_and_everything_once() -> None:
 
 def test_facts_are_found_one_by_one_and_a_refusal_is_one() -> None:
     file = file_of(a=np.ones((2, 1, 1, 1)), unreadable=np.ones(3), b=np.arange(3.0))
-    found = done(facts_job(file, FactsQueue(3)))
+    found = done(facts_job(file, FactsQueue(range(3))))
     assert [index for index, _ in found] == [0, 1, 2]
     first, second, third = (facts for _, facts in found)
     assert first.filters.duplicates == ((0, 1),)
@@ -89,7 +89,7 @@ def test_facts_are_found_one_by_one_and_a_refusal_is_one() -> None:
 def test_finding_facts_stops_when_it_is_asked_to() -> None:
     token = StopToken()
     token.request_stop()
-    assert done(facts_job(file_of(a=np.ones(3)), FactsQueue(1)), token) == []
+    assert done(facts_job(file_of(a=np.ones(3)), FactsQueue(range(1))), token) == []
 
 
 def test_work_on_a_large_tensor_stops_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_work_on_a_large_tensor_stops_when_it_is_asked_to(monkeypatch: pytest.Mo
         raise StoppedError
 
     monkeypatch.setattr(session, "statistics", stopped)
-    assert done(facts_job(file, FactsQueue(2)), token) == []
+    assert done(facts_job(file, FactsQueue(range(2))), token) == []
     assert tensor_job(file, 0, None, None)(StopToken()) is None
 
 
