@@ -376,7 +376,10 @@ class _Walk:
         self._odd_data.seek(at)
         opcode: pickletools.OpcodeInfo
         argument: Any
-        opcode, argument, _ = next(self._odd)
+        try:
+            opcode, argument, _ = next(self._odd)
+        except ValueError as error:
+            raise (OddPickleError if self._odd_data.read(1) else CutShortError) from error
         match opcode.name:
             case "PUT":
                 self._memo[argument] = stack[-1]
