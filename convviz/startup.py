@@ -1,5 +1,6 @@
 """Whether the program can start here, found out before Qt is asked: Qt answers a missing display with abort()."""
 
+import builtins
 import ctypes
 import os
 import socket
@@ -19,13 +20,21 @@ class StartError(Exception):
 
 
 def require_qt() -> None:
-    """Import Qt; raises `StartError` when it or a system library of its own is missing."""
+    """Import Qt; raises `StartError` when it or a system library of its own is missing.
+
+    PySide puts an import function of its own in place of Python's. It reads the source of each module that is imported
+    afterwards, to see whether it changes PySide's ways, and Python keeps all lines: those of torch take 90 MB and a
+    tenth of the time of its import. Nothing here changes PySide's ways, so Python's own function is put back.
+    """
+    own_import = builtins.__import__
     try:
         import PySide6.QtWidgets  # noqa: F401, PLC0415 - this is the test
     except ModuleNotFoundError as error:
         raise StartError(f"{error}; install it with: python -m pip install PySide6-Essentials") from error
     except ImportError as error:
         raise StartError(_library_cure(error)) from error
+    finally:
+        builtins.__import__ = own_import
 
 
 def require_display() -> None:

@@ -1,5 +1,6 @@
 import ctypes
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def _no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_qt_is_here() -> None:
     require_qt()
+
+
+def test_what_is_imported_after_qt_is_imported_by_python_itself() -> None:
+    code = "import builtins; own = builtins.__import__; from convviz.startup import require_qt; require_qt()"
+    code += "; assert builtins.__import__ is own"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_nothing_set_is_no_display() -> None:

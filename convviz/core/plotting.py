@@ -62,17 +62,18 @@ def log_ticks(low: float, high: float) -> list[float]:
 def with_room(low: float, high: float, log: bool) -> tuple[float, float]:
     """Return a range with some room around, and not so small that what hardly changes would look wild.
 
-    With ``log`` its ends are logarithms.
+    With ``log`` its ends are logarithms. As values grow it grows in steps, of a sixteenth or less.
     """
     size = max(abs(low), abs(high))
     least = 0.1 if log else 0.1 * size if size >= 1 / LARGEST else 1.0
-    more = max(0.05 * (high - low), (least - (high - low)) / 2)
-    return low - more, high + more
+    more = max(0.03 * (high - low), (least - (high - low)) / 2)
+    step = 2.0 ** math.floor(math.log2(high - low + 2 * more)) / 16
+    return math.floor((low - more) / step) * step, math.ceil((high + more) / step) * step
 
 
 def rounded_end(end: float) -> float:
-    """Return where an axis ends that grows in steps: at ``end`` (above 0) or up to a sixteenth beyond."""
-    step = 2.0 ** math.floor(math.log2(end)) / 16
+    """Return where an axis ends that grows in steps: at ``end`` (above 0) or up to an eighth beyond."""
+    step = 2.0 ** math.floor(math.log2(end)) / 8
     return math.ceil(end / step) * step
 
 
@@ -84,11 +85,13 @@ def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tupl
     """
     if len(x) <= 2 * columns:
         return x, y
-    starts = np.unique(np.searchsorted(x, np.linspace(low, high, columns, endpoint=False)))
-    starts = np.concatenate([[0], starts[(starts > 0) & (starts < len(x))]])
+    is_start = np.zeros(len(x) + 1, dtype=bool)
+    is_start[np.searchsorted(x, np.linspace(low, high, columns, endpoint=False))] = True
+    is_start[0] = True
+    starts = np.flatnonzero(is_start[:-1])
     ends = np.append(starts[1:], len(x)) - 1
-    least, greatest = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-    rises = y[starts] <= y[ends]
-    pairs = np.where(rises, (least, greatest), (greatest, least)).T.ravel()
-    places = np.stack([x[starts], x[ends]], axis=1).ravel()
+    pairs = np.stack([np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)], axis=1)
+    falls = y[starts] > y[ends]
+    pairs[falls] = pairs[falls, ::-1]
+    places = np.stack([x[starts], x[ends]], axis=1)
     return np.append(places, x[-1]), np.append(pairs, y[-1])

@@ -37,6 +37,9 @@ def run_until_painted() -> int:
 
 
 def open_convviz() -> int:
+    from convviz.startup import require_qt
+
+    require_qt()  # as `main` does
     from PySide6.QtWidgets import QApplication
 
     from convviz.app import main

@@ -33,6 +33,9 @@ def opened(kind: str, data: str, model: str, batch_size: int, folder: Path) -> I
     if kind == "tutorial":
         import torch  # before convviz.nn, which sets how long torch's threads wait for work
     if kind == "window":
+        from convviz.startup import require_qt
+
+        require_qt()  # as the application does
         from tests.benchmarks.window_training import window_training
 
         with window_training(data, model, batch_size, folder) as training:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,23 +83,29 @@ def test_a_range_has_room_at_both_ends(low: float, span: float) -> None:
     least, most = with_room(low, low + span, log=False)
     assert least < low
     assert most > low + span
-    assert most - least >= 1.1 * span * (1 - 1e-9)
+    assert most - least >= 1.06 * span * (1 - 1e-9)
     assert most - least >= 0.1 * max(abs(low), abs(low + span)) * (1 - 1e-9)
 
 
 def test_known_ranges_with_room() -> None:
     assert with_room(0, 10, log=False) == (-0.5, 10.5)
     assert with_room(0, 0, log=False) == (-0.5, 0.5)
-    assert with_room(-2, -2, log=True) == (-2.05, -1.95)
+    assert with_room(-2, -2, log=True) == (-2.05078125, -1.94921875)
+
+
+def test_a_range_grows_in_steps() -> None:
+    ranges = [with_room(low, 2.0, log=False) for low in np.linspace(1, 0, 500).tolist()]
+    assert len(set(ranges)) < 30
+    assert all(wide[0] <= low and wide[1] >= high for (low, high), wide in pairwise(ranges))
 
 
 @given(end=st.floats(1e-9, 1e9), share=st.floats(0, 1))
 def test_an_axis_grows_in_steps(end: float, share: float) -> None:
     rounded = rounded_end(end)
-    assert end <= rounded <= end * (1 + 1 / 16)
+    assert end <= rounded <= end * (1 + 1 / 8)
     assert rounded_end(end + share * (rounded - end)) == rounded
     assert rounded_end(rounded) == rounded
 
 
 def test_known_ends() -> None:
-    assert [rounded_end(end) for end in (0.1, 1.0, 3.3, 782.0, 7820.0)] == [0.1015625, 1.0, 3.375, 800.0, 7936.0]
+    assert [rounded_end(end) for end in (0.1, 1.0, 3.3, 782.0, 7820.0)] == [0.1015625, 1.0, 3.5, 832.0, 8192.0]

@@ -1,5 +1,11 @@
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
+
+ROUNDING = 4
+"""Levels of a colour, of 255."""
 
 
 class PaintCounter(QObject):
@@ -14,3 +20,15 @@ class PaintCounter(QObject):
         """Count what is painted."""
         self.count += event.type() == QEvent.Type.Paint
         return False
+
+
+def look_alike(one: QImage, other: QImage) -> bool:
+    """Whether two pictures differ by no more than Qt's rounding where painting is clipped."""
+    first, second = (channels_of(image).astype(int) for image in (one, other))
+    return first.shape == second.shape and bool((abs(first - second) <= ROUNDING).all())
+
+
+def channels_of(image: QImage) -> NDArray[np.uint8]:
+    """Return the colours (H, 4 W) of a picture."""
+    plain = image.convertToFormat(QImage.Format.Format_ARGB32)
+    return np.frombuffer(plain.constBits(), np.uint8).reshape(plain.height(), -1).copy()

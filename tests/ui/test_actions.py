@@ -49,7 +49,7 @@ VIEWS = ("view_layer", "view_stack", "view_shift", "view_learn")
 @pytest.mark.parametrize("preset", [None, "four_layers"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_action_works_in_every_view(
-    window: MainWindow, monkeypatch: pytest.MonkeyPatch, view: str, preset: str | None
+    window: MainWindow, threads: None, monkeypatch: pytest.MonkeyPatch, view: str, preset: str | None
 ) -> None:
     for dialog in ("getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(QFileDialog, dialog, lambda *_: ("", ""))

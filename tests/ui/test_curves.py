@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPalette
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QScrollArea
 from pytestqt.qtbot import QtBot
@@ -23,7 +23,7 @@ from convviz.ui.widgets.curves import (
     Ink,
     Marker,
 )
-from tests.ui.paints import PaintCounter
+from tests.ui.paints import PaintCounter, look_alike
 
 
 @pytest.fixture
@@ -77,6 +77,37 @@ def test_it_is_painted_only_if_something_is_new(qtbot: QtBot, plot: CurvePlot) -
     assert show([1, 3, math.nan], Marker(1, "rate 0.1")) == 1
     assert show([1, 3, math.nan], end=5.0) == 1
     assert show([1, 3, math.nan], end=5.0) == 0
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_curves_that_grew_look_as_if_shown_at_once(qtbot: QtBot, light: QApplication, log: bool) -> None:
+    looks = (
+        CurveLook(Ink.BLUE),
+        CurveLook(Ink.AMBER, (4, 2), points=True),
+        CurveLook(Ink.BLUE, width=NARROW_LINE, strength=0.5),
+        CurveLook(Ink.MUTED, (6, 2, 1, 2), NARROW_LINE, beside=True),
+    )
+    y = np.random.default_rng(0).uniform(0.5, 2, (4, 3000))
+
+    def pictured(plot: CurvePlot, count: int) -> QImage:
+        steps = (1, 200, 1, 30)
+        curves = [
+            Curve(f"curve {k}", np.arange(0, count, step) / 100, y[k, : -(-count // step)], look)
+            for k, (look, step) in enumerate(zip(looks, steps, strict=True))
+        ]
+        plot.show_curves(curves, [Marker(3, "rate 0.1")], 30.0, (None, 3.0))
+        return plot.grab().toImage()
+
+    growing, at_once = (CurvePlot("Loss", "epoch") for _ in range(2))
+    for plot in (growing, at_once):
+        qtbot.addWidget(plot)
+        plot.resize(500, 300)
+        plot.set_log_y(log)
+    for count in (150, 700, 701, 1450, 2999, 1200):
+        pictured(growing, count)
+        at_once.clear()
+        at_once.grab()
+        assert look_alike(pictured(growing, count), pictured(at_once, count))
 
 
 def test_a_place_is_read_where_there_are_points(plot: CurvePlot) -> None:

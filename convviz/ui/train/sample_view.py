@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.ui import theme
-from convviz.ui.widgets.bars import percent
+from convviz.ui.widgets.bars import percent, shortened
 from convviz.ui.widgets.color_map import image_of
+from convviz.ui.widgets.kept_picture import KeptPicture
 from convviz.ui.widgets.mosaic import pixels_of
 from convviz.ui.widgets.numerals import draw_line
 from convviz.ui.widgets.tooltips import plain
@@ -29,6 +30,7 @@ class SampleView(QWidget):
         self._facts: tuple[tuple[str, str], ...] = ()
         self._is_right = True
         self._verdict = ""
+        self._picture = KeptPicture()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(self.tr("Test picture"))
 
@@ -62,32 +64,44 @@ class SampleView(QWidget):
         return QSize(round(side * unit), round((side + 3 * LINE + 0.75) * unit))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the picture and the lines."""
+        """Paint the picture and the lines; the picture is kept, the answer changes often."""
         if not self._facts:
             return
-        painter, unit, line = QPainter(self), theme.unit(), LINE * theme.unit()
+        painter, size, unit, font = QPainter(self), QSizeF(self.size()), theme.unit(), theme.font(bold=True)
+        key = self._pixels.tobytes(), self.palette().cacheKey(), unit
+        painter.drawPixmap(0, 0, self._picture.get(key, size, self.devicePixelRatioF(), self._paint_picture))
+        colors, text = theme.colors(self.palette()), self.palette().color(QPalette.ColorRole.WindowText)
+        label_width = max(theme.text_width(theme.font(), label) for label, _ in self._facts)
+        row = QRectF(0, self._box.bottom() + 0.75 * unit, size.width(), LINE * unit)
+        beside = row.adjusted(label_width + LABEL_GAP * unit, 0, 0, 0)
+        below = QPointF(0, row.height())
+        painter.setFont(font)
+        painter.setPen(text)
+        for k, (_, name) in enumerate(self._facts):
+            draw_line(painter, beside.translated(below * k), shortened(name, font, beside.width()), font)
+        painter.setPen(text if self._is_right else colors.error)
+        draw_line(painter, row.translated(below * 2), self._verdict, font)
+
+    @property
+    def _box(self) -> QRectF:
+        """Where the picture lies."""
         height, width = self._pixels.shape
-        room = min(self.width() - 2, self.height() - round(3 * line + 0.75 * unit) - 2) / max(height, width)
-        box = QRectF(1, 1, round(width * room), round(height * room))
+        lines = 3 * LINE * theme.unit() + 0.75 * theme.unit()
+        room = min(self.width() - 2, self.height() - round(lines) - 2) / max(height, width)
+        return QRectF(1, 1, round(width * room), round(height * room))
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        """Paint the picture, and what the lines below it say."""
+        unit, box, font = theme.unit(), self._box, theme.font()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
         painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
         painter.drawImage(box, image_of(self._pixels))
-        top = box.bottom() + 0.75 * unit
-        label_font, font = theme.font(), theme.font(bold=True)
-        indent = max(theme.text_width(label_font, label) for label, _ in self._facts) + LABEL_GAP * unit
-        text = self.palette().color(QPalette.ColorRole.WindowText)
-        colors = theme.colors(self.palette())
-        for k, (label, name) in enumerate(self._facts):
-            row = QRectF(0, top + k * line, self.width(), line)
-            painter.setFont(label_font)
-            painter.setPen(colors.muted)
-            draw_line(painter, row, label, label_font)
-            painter.setFont(font)
-            painter.setPen(text)
-            shown = QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideMiddle, self.width() - indent)
-            draw_line(painter, row.translated(QPointF(indent, 0)), shown, font)
-        painter.setPen(text if self._is_right else colors.error)
-        draw_line(painter, QRectF(0, top + 2 * line, self.width(), line), self._verdict, font)
+        painter.setFont(font)
+        painter.setPen(theme.colors(self.palette()).muted)
+        for k, (label, _) in enumerate(self._facts):
+            top = box.bottom() + (0.75 + k * LINE) * unit
+            draw_line(painter, QRectF(0, top, self.width(), LINE * unit), label, font)
 
     def changeEvent(self, event: QEvent) -> None:
         """Ask for another size with another font."""

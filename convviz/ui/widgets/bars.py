@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
@@ -15,8 +16,8 @@ from convviz.ui import theme
 from convviz.ui.widgets.numerals import draw_line
 from convviz.ui.widgets.tooltips import plain
 
-ROW, LEAST_BAR = 2.5, 5.0
-"""Height of a row and least length of a bar, in units."""
+ROW, GROOVE, LEAST_BAR = 2.5, 1.25, 5.0
+"""Height of a row and of a bar, and its least length, in units."""
 MOST_NAME = 16.0
 FEWEST_ROWS = 4
 
@@ -36,6 +37,15 @@ def shortened(text: str, font: QFont, room: float) -> str:
     return QFontMetricsF(font).elidedText(text, Qt.TextElideMode.ElideMiddle, room)
 
 
+class _Row(NamedTuple):
+    """What a row shows; the bar's length is in px."""
+
+    name: str
+    percent: str
+    bold: bool
+    bar: float
+
+
 class ClassBars(QAbstractScrollArea):
     """Shows a share, 0 to 1 or NaN, for each name: the name, a bar, the percentage. Scrolls where rows have no room."""
 
@@ -44,6 +54,7 @@ class ClassBars(QAbstractScrollArea):
         self._names: tuple[str, ...] = ()
         self._shares: list[float] = []
         self._bold: int | None = None
+        self._painted: dict[int, _Row] = {}
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -62,7 +73,11 @@ class ClassBars(QAbstractScrollArea):
         if len(self._names) != rows_before:
             self.updateGeometry()
             self._range()
-        self.viewport().update()
+            self.viewport().update()
+        groove = self._groove
+        for k in range(len(self._names)):
+            if self._painted.get(k) != self._row_of(k, groove):
+                self.viewport().update(self._line(k).toAlignedRect())
 
     @property
     def _row(self) -> int:
@@ -97,38 +112,60 @@ class ClassBars(QAbstractScrollArea):
     def _percent_width() -> float:
         return theme.text_width(theme.font(), percent(1.0))
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the rows in view."""
-        painter, unit, row = QPainter(self.viewport()), theme.unit(), self._row
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        top, width = self.verticalScrollBar().value(), self._width
-        name_width, percent_width = self._name_width(), self._percent_width()
-        groove = QRectF(name_width + unit, 0, width - name_width - percent_width - 2 * unit, 1.25 * unit)
-        first, last = top // row, min(len(self._names), (top + self.viewport().height()) // row + 1)
-        for k in range(first, last):
-            line = QRectF(0, k * row - top, width, row)
-            groove.moveTop(line.center().y() - groove.height() / 2)
-            self._paint_row(painter, k, line, groove, name_width)
+    @property
+    def _groove(self) -> QRectF:
+        """Where bars lie in a row, which ends where the percentages begin."""
+        unit, left = theme.unit(), self._name_width() + theme.unit()
+        height = GROOVE * unit
+        return QRectF(left, (self._row - height) / 2, self._width - self._percent_width() - unit - left, height)
 
-    def _paint_row(self, painter: QPainter, k: int, line: QRectF, groove: QRectF, name_width: float) -> None:
-        share, corner = self._shares[k], 0.35 * theme.unit()
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colors(self.palette()).border)
-        painter.drawRoundedRect(groove, corner, corner)
-        if share > 0:
-            painter.setBrush(self.palette().color(QPalette.ColorRole.Highlight))
-            painter.drawRoundedRect(
-                QRectF(groove.topLeft(), QPointF(groove.left() + share * groove.width(), groove.bottom())),
-                corner,
-                corner,
-            )
+    def _line(self, k: int) -> QRectF:
+        """Return where a row lies."""
+        return QRectF(0, k * self._row - self.verticalScrollBar().value(), self._width, self._row)
+
+    def _row_of(self, k: int, groove: QRectF) -> _Row:
+        share = self._shares[k]
+        bar = 0.0 if math.isnan(share) else round(2 * share * groove.width()) / 2
+        return _Row(self._names[k], percent(share), k == self._bold, bar)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the rows in view that are to be painted anew."""
+        first = self.verticalScrollBar().value() // self._row
+        last = min(len(self._names), first + self.viewport().height() // self._row + 2)
+        lines = {
+            k: line for k in range(first, last) if event.region().intersects((line := self._line(k)).toAlignedRect())
+        }
+        groove = self._groove
+        self._painted |= {k: self._row_of(k, groove) for k in lines}
+        painter = QPainter(self.viewport())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_bars(painter, lines, groove)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        font = theme.font(bold=k == self._bold)
-        painter.setFont(font)
-        draw_line(painter, line, shortened(self._names[k], font, name_width), font)
+        self._paint_names(painter, lines, groove.left() - theme.unit())
         font = theme.font()
         painter.setFont(font)
-        draw_line(painter, line, percent(share), font, right=True)
+        for k, line in lines.items():
+            draw_line(painter, line, self._painted[k].percent, font, right=True)
+
+    def _paint_bars(self, painter: QPainter, lines: dict[int, QRectF], groove: QRectF) -> None:
+        corner = 0.35 * theme.unit()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.colors(self.palette()).border)
+        for line in lines.values():
+            painter.drawRoundedRect(groove.translated(line.topLeft()), corner, corner)
+        painter.setBrush(self.palette().color(QPalette.ColorRole.Highlight))
+        for k, line in lines.items():
+            if length := self._painted[k].bar:
+                bar = QRectF(groove.topLeft() + line.topLeft(), QSizeF(length, groove.height()))
+                painter.drawRoundedRect(bar, corner, corner)
+
+    def _paint_names(self, painter: QPainter, lines: dict[int, QRectF], room: float) -> None:
+        fonts = theme.font(), theme.font(bold=True)
+        for bold, font in enumerate(fonts):
+            painter.setFont(font)
+            for k, line in lines.items():
+                if self._painted[k].bold == bold:
+                    draw_line(painter, line, shortened(self._names[k], font, room), font)
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Show a name in full that is shortened."""

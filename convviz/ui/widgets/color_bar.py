@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize
+from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -10,6 +10,7 @@ from convviz.core import display
 from convviz.core.numbers import format_number
 from convviz.ui import theme
 from convviz.ui.widgets.color_map import color_map, image_of
+from convviz.ui.widgets.kept_picture import KeptPicture
 from convviz.ui.widgets.numerals import draw_line
 
 SIZE = 0.85
@@ -24,6 +25,7 @@ class ColorBar(QWidget):
         self._name = name
         self._signed, self._grey = True, False
         self._low, self._high = "", ""
+        self._colors = KeptPicture()
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setToolTip(self.tr("The numbers that the strongest colours stand for."))
 
@@ -49,19 +51,31 @@ class ColorBar(QWidget):
         return QSize(round(2 * theme.text_width(theme.font(SIZE), WIDEST) + 7 * unit), round(2.5 * unit))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the numbers and, between them, the colours."""
-        painter, unit, font = QPainter(self), theme.unit(), theme.font(SIZE)
+        """Paint the numbers and, between them, the colours, which lie where they are for all usual numbers."""
         if not self._high:
             return
+        painter, unit, font = QPainter(self), theme.unit(), theme.font(SIZE)
+        box, widest = QRectF(self.rect()), theme.text_width(font, WIDEST)
+        left, right = (max(widest, theme.text_width(font, text)) + 0.75 * unit for text in self.ends)
+        bar = box.adjusted(left, 0.6 * unit, -right, -0.6 * unit)
+        key = self.palette().cacheKey(), self._signed, self._grey
+        colors = self._colors.get(
+            key, bar.size(), self.devicePixelRatioF(), lambda on: self._paint_colors(on, bar.size())
+        )
+        painter.drawPixmap(bar.topLeft(), colors)
         painter.setFont(font)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        box, left, right = QRectF(self.rect()), *(theme.text_width(font, text) for text in self.ends)
-        draw_line(painter, box, self._low, font)
-        draw_line(painter, box, self._high, font, right=True)
-        bar = box.adjusted(left + 0.75 * unit, 0.6 * unit, -right - 0.75 * unit, -0.6 * unit)
+        draw_line(
+            painter, box.adjusted(0, 0, -(box.right() - bar.left() + 0.75 * unit), 0), self._low, font, right=True
+        )
+        draw_line(painter, box.adjusted(bar.right() + 0.75 * unit, 0, 0, 0), self._high, font)
+
+    def _paint_colors(self, painter: QPainter, size: QSizeF) -> None:
+        bar = QRectF(QPointF(0, 0), size)
         first = 1 if self._signed and not self._grey else display.ZERO
         colors = color_map(theme.is_dark(self.palette()), self._grey).argb[None, first:].copy()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(bar, image_of(colors))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
-        painter.drawRect(bar)
+        painter.drawRect(bar.adjusted(0, 0, -1, -1))

@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QByteArray, QDataStream, QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QDataStream, QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.core.plotting import LARGEST, even_ticks, log_ticks, round_spacing, thinned, whole_spacing, with_room
 from convviz.ui import theme
+from convviz.ui.widgets.growing_picture import GrowingPicture
 from convviz.ui.widgets.numerals import draw_line
 
 Values = npt.NDArray[np.float64]
@@ -27,7 +30,10 @@ FAR = 50
 """So many times the height of a plot a line may leave it: Qt paints up to 32 767 px."""
 
 PIECE = 8
-"""So many segments of a wide line are drawn at once."""
+"""So many segments of a wide or dashed line are drawn at once."""
+
+REACH = 0.5
+"""How far from its points a curve is seen, in units: its dots and half its line."""
 
 NARROW_LINE = 0.125
 """Width of a thin line in spacing units: one pixel at 100 %."""
@@ -100,12 +106,8 @@ class CurveLook:
     beside: bool = False
 
     def pen(self, palette: QPalette) -> QPen:
-        """Return the pen for a palette, at today's scale."""
-        pen = QPen(_mixed(self.ink.color(palette), theme.colors(palette).surface, self.strength), self.line_px())
-        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-        if self.dashes:
-            pen.setDashPattern(self.dashes)
-        return pen
+        """Return the pen for a palette, at today's scale; it is kept, and not to be changed."""
+        return _pen(self, self.ink.color(palette).rgb(), theme.colors(palette).surface.rgb(), self.line_px())
 
     def line_px(self) -> float:
         """Return the width of the line in px."""
@@ -119,6 +121,15 @@ LOOKS = (
     CurveLook(Ink.TEXT, (4, 2, 1, 2)),
 )
 """The looks that curves are given in turn, different in more than their colour."""
+
+
+@lru_cache(maxsize=64)
+def _pen(look: CurveLook, ink: int, ground: int, width: float) -> QPen:
+    pen = QPen(_mixed(QColor(ink), QColor(ground), look.strength), width)
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    if look.dashes:
+        pen.setDashPattern(look.dashes)
+    return pen
 
 
 def _mixed(color: QColor, ground: QColor, share: float) -> QColor:
@@ -211,6 +222,14 @@ class _Scale:
         return self.low + (px - self.start) / (self.end - self.start) * (self.high - self.low)
 
 
+class _Line(NamedTuple):
+    """A curve as it is drawn: its look, whether its points are marked, and the pixels (2, N) that it passes."""
+
+    look: CurveLook
+    dotted: bool
+    pixels: Values
+
+
 def _polygon(pixels: Values) -> QPolygonF:
     """Return points (2, N) for a painter, read as a whole: made one by one, they take longer than to be drawn."""
     numbers = np.ascontiguousarray(pixels.T, dtype=">f8").tobytes()
@@ -220,28 +239,28 @@ def _polygon(pixels: Values) -> QPolygonF:
     return polygon
 
 
-def _draw_line(painter: QPainter, pen: QPen, pixels: Values) -> None:
-    """Draw a line through points (2, N).
+def _draw_line(painter: QPainter, pen: QPen, pixels: Values, first: int) -> None:
+    """Draw a line through points (2, N), from the point ``first`` on, a multiple of `PIECE`.
 
     A wide one is drawn piece by piece: Qt forms the outline of the whole, and for a noisy curve of 400 points that
-    takes 20 ms, its pieces 1.5 ms.
+    takes 20 ms, its pieces 1.5 ms. So is a dashed one: its dashes are then the same wherever it is begun.
     """
+    polygon = _polygon(pixels[:, first:])
+    starts = range(0, polygon.size() - 1, PIECE)
     painter.setPen(pen)
-    polygon = _polygon(pixels)
-    if pen.widthF() <= 1:
-        painter.drawPolyline(polygon)
-        return
-    starts = range(0, pixels.shape[1] - 1, PIECE)
-    if pen.style() != Qt.PenStyle.CustomDashLine:
+    if pen.style() == Qt.PenStyle.CustomDashLine:
+        pen = QPen(pen)
+        lengths = np.hypot(*np.diff(pixels, axis=1)) / pen.widthF()
+        along = np.concatenate([[0], np.cumsum(lengths)])[first:].tolist()
+        for start in starts:
+            pen.setDashOffset(along[start])
+            painter.setPen(pen)
+            painter.drawPolyline(polygon.mid(start, PIECE + 1))
+    elif pen.widthF() > 1:
         for start in starts:
             painter.drawPolyline(polygon.mid(start, PIECE + 1))
-        return
-    lengths = np.hypot(*np.diff(pixels, axis=1)) / pen.widthF()
-    along = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-    for start in starts:
-        pen.setDashOffset(along[start])
-        painter.setPen(pen)
-        painter.drawPolyline(polygon.mid(start, PIECE + 1))
+    else:
+        painter.drawPolyline(polygon)
 
 
 def _draw_upright(painter: QPainter, area: QRectF, px: float) -> None:
@@ -273,6 +292,7 @@ class CurvePlot(QWidget):
         self._wanted_y: tuple[float | None, float | None] = (None, None)
         self._x_range, self._y_range = (0.0, 1.0), (0.0, 1.0)
         self._chosen_x: float | None = None
+        self._picture = GrowingPicture()
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -448,19 +468,42 @@ class CurvePlot(QWidget):
         )
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint everything."""
-        painter = QPainter(self)
-        self.draw(painter, self.size(), self.hasFocus())
-
-    def draw(self, painter: QPainter, size: QSize, focused: bool = False) -> None:
-        """Draw the plot with its card from the origin on, in any size; with the keyboard here its frame is marked."""
+        """Paint everything; of the curves only what is new."""
+        painter, size, focused = QPainter(self), self.size(), self.hasFocus()
+        lines = self._lines(size)
+        key = (
+            *(self.palette().cacheKey(), theme.unit(), focused, self._empty_text),
+            *(self._x_range, self._y_range, self._log_y, self._axis, self._markers),
+            *((line.look, line.dotted) for line in lines),
+        )
+        picture = self._picture.get(
+            key,
+            QSizeF(size),
+            self.devicePixelRatioF(),
+            lambda painter: self._draw_ground(painter, size, focused),
+            [line.pixels for line in lines],
+            lambda painter, start: self._draw_lines(painter, size, lines, start),
+            REACH * theme.unit(),
+        )
+        painter.drawPixmap(0, 0, picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._draw_words(painter, size, lines)
+
+    def draw(self, painter: QPainter, size: QSize) -> None:
+        """Draw the plot with its card from the origin on, in any size."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        lines = self._lines(size)
+        self._draw_ground(painter, size, focused=False)
+        self._draw_lines(painter, size, lines)
+        self._draw_words(painter, size, lines)
+
+    def _draw_ground(self, painter: QPainter, size: QSize, focused: bool) -> None:
+        """Draw what lies below the curves; with the keyboard here the frame is marked."""
         colors, unit = theme.colors(self.palette()), theme.unit()
         highlight = self.palette().color(QPalette.ColorRole.Highlight)
         painter.setPen(QPen(highlight, 2) if focused else QPen(colors.border, 1))
         painter.setBrush(colors.surface)
         painter.drawRoundedRect(QRectF(0, 0, size.width(), size.height()).adjusted(1, 1, -1, -1), unit, unit)
-        self._draw_heading(painter, QRectF(1.5 * unit, unit, size.width() - 3 * unit, 5 * unit))
         area = self._area(size)
         if self._is_empty():
             painter.setFont(theme.font())
@@ -471,12 +514,15 @@ class CurvePlot(QWidget):
         self._draw_values(painter, area, y)
         self._draw_places(painter, area, x, self._names_axis(size))
         self._draw_markers(painter, area, x)
-        painter.save()
-        painter.setClipRect(area.adjusted(-1, -1, 1, 1))
-        drawn = [self._draw_curve(painter, curve, x, y) for curve in reversed(self._shown) if curve.x.size]
-        painter.restore()
-        self._draw_reading(painter, area, x, y)
-        self._draw_beside(painter, area, x, np.concatenate(drawn, axis=1))
+
+    def _draw_words(self, painter: QPainter, size: QSize, lines: list[_Line]) -> None:
+        """Draw what is read of the curves."""
+        unit, area = theme.unit(), self._area(size)
+        self._draw_heading(painter, QRectF(1.5 * unit, unit, size.width() - 3 * unit, 5 * unit))
+        if lines:
+            x, y = self._scales(area)
+            self._draw_reading(painter, area, x, y)
+            self._draw_beside(painter, area, x, lines)
 
     def _draw_heading(self, painter: QPainter, box: QRectF) -> None:
         """Draw the title, where the curves are read, and each curve's line with its name and value."""
@@ -491,11 +537,10 @@ class CurvePlot(QWidget):
             draw_line(painter, first, text, font, right)
         font = theme.font(0.85)
         painter.setFont(font)
-        left = box.left()
+        left, width_of = box.left(), theme.line_metrics(font).width
         for curve in self._shown:
             text = self._entry(curve)
-            widest = max(text, f"{curve.name} 0.0000", key=lambda words: theme.text_width(font, words))
-            width = 3 * unit + theme.text_width(font, widest)
+            width = 3 * unit + max(width_of(text), width_of(f"{curve.name} 0.0000"))
             if curve.look.beside or left + width > box.right():
                 continue
             self._draw_entry(painter, QRectF(left, box.top() + 2.5 * unit, width, 2.5 * unit), curve, text)
@@ -571,16 +616,32 @@ class CurvePlot(QWidget):
                 draw_line(painter, box, marker.text, font)
                 free[row] = min(left, px) - unit / 2
 
-    def _draw_curve(self, painter: QPainter, curve: Curve, x: _Scale, y: _Scale) -> Values:
-        """Draw a curve that has points, and return the pixels (2, N) that it passes."""
-        pen = curve.look.pen(self.palette())
-        columns = max(1, int((x.end - x.start) / curve.look.line_px()))
-        xs, ys = thinned(curve.x, curve.y, x.low, x.high, columns)
-        pixels = np.stack([x.px(xs), y.px(y.numbers(ys))])
-        _draw_line(painter, pen, pixels)
-        if curve.look.points and len(xs) * 1.5 * theme.unit() < x.end - x.start:
-            self._draw_dots(painter, list(map(QPointF, *pixels.tolist())), pen.color(), 0.3 * theme.unit())
-        return pixels
+    def _lines(self, size: QSize) -> list[_Line]:
+        """Return the curves that have points as they are drawn, the first on top of the others and so last."""
+        x, y = self._scales(self._area(size))
+        lines = []
+        for curve in reversed(self._shown):
+            if curve.x.size:
+                columns = max(1, int((x.end - x.start) / curve.look.line_px()))
+                xs, ys = thinned(curve.x, curve.y, x.low, x.high, columns)
+                dotted = curve.look.points and len(xs) * 1.5 * theme.unit() < x.end - x.start
+                lines.append(_Line(curve.look, dotted, np.stack([x.px(xs), y.px(y.numbers(ys))])))
+        return lines
+
+    def _draw_lines(self, painter: QPainter, size: QSize, lines: list[_Line], start: float = 0.0) -> None:
+        """Draw curves, as much as is seen of them from an x on."""
+        painter.save()
+        painter.setClipRect(self._area(size).adjusted(-1, -1, 1, 1), Qt.ClipOperation.IntersectClip)
+        for look, dotted, pixels in lines:
+            if pixels[0, -1] + REACH * theme.unit() < start:
+                continue
+            first = max(0, int(np.searchsorted(pixels[0], start)) - 2) // PIECE * PIECE
+            pen = look.pen(self.palette())
+            _draw_line(painter, pen, pixels, first)
+            if dotted:
+                points = list(map(QPointF, *pixels[:, first:].tolist()))
+                self._draw_dots(painter, points, pen.color(), 0.3 * theme.unit())
+        painter.restore()
 
     @staticmethod
     def _draw_dots(painter: QPainter, points: list[QPointF], color: QColor, radius: float) -> None:
@@ -604,7 +665,7 @@ class CurvePlot(QWidget):
                 if area.adjusted(-1, -1, 1, 1).contains(point):
                     self._draw_dots(painter, [point], curve.look.pen(self.palette()).color(), 0.45 * theme.unit())
 
-    def _draw_beside(self, painter: QPainter, area: QRectF, x: _Scale, drawn: Values) -> None:
+    def _draw_beside(self, painter: QPainter, area: QRectF, x: _Scale, lines: list[_Line]) -> None:
         """List the curves that the heading does not name in an empty corner; in a small plot only while it is read."""
         unit, font = theme.unit(), theme.font(0.75)
         row = 1.75 * unit
@@ -622,6 +683,7 @@ class CurvePlot(QWidget):
             for top in (min(below_words, area.bottom() - height), area.bottom() - height - unit / 2)
         ]
         cursor = None if self._chosen_x is None else x.at(self._chosen_x)
+        drawn = np.concatenate([line.pixels for line in lines], axis=1)
         box = min(corners, key=lambda corner: _num_hidden(corner.adjusted(-unit, 0, unit, 0), drawn, cursor))
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
         painter.setBrush(theme.colors(self.palette()).surface)

@@ -21,11 +21,13 @@ class KeptPicture:
         key = (key, size.width(), size.height(), ratio)
         if key != self._key:
             self._picture = QPixmap(math.ceil(size.width() * ratio), math.ceil(size.height() * ratio))
+            self._key = key
+            if self._picture.isNull():  # there is no room
+                return self._picture
             self._picture.setDevicePixelRatio(ratio)
             self._picture.fill(Qt.GlobalColor.transparent)
             painter = QPainter(self._picture)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             paint(painter)
             painter.end()
-            self._key = key
         return self._picture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +74,22 @@ class TileLayout:
         return QRect(QPoint(col * self.tile.width(), row * self.tile.height()), self.tile)
 
     def map_rect(self, index: int) -> QRectF:
-        """Return the place of a map."""
+        """Return the place of a map; it is kept, and not to be changed."""
+        box = self._map_rects.get(index)
+        if box is None:
+            tile = self.tile_rect(index)
+            left = tile.left() + (tile.width() - self.map_size.width()) // 2
+            box = self._map_rects[index] = QRectF(QPointF(left, tile.top() + self.margin), self.map_size)
+        return box
+
+    @cached_property
+    def _map_rects(self) -> dict[int, QRectF]:
+        return {}
+
+    def name_rect(self, index: int) -> QRect:
+        """Return the place of a name, below its map."""
         tile = self.tile_rect(index)
-        left = tile.left() + (tile.width() - self.map_size.width()) // 2
-        return QRectF(QPointF(left, tile.top() + self.margin), self.map_size)
+        return tile.adjusted(0, self.margin + math.ceil(self.map_size.height()) + 1, 0, 0)
 
     def visible(self, area: QRect) -> list[int]:
         """Return the maps whose tiles meet an area."""
@@ -237,7 +250,7 @@ class Mosaic(QAbstractScrollArea):
         if self._chosen is not None and self._chosen >= num_maps:
             self._chosen = None
         if before == (num_maps, shape, names, group):
-            self._forget_pictures()
+            self._update_maps()
         else:
             self._name_lines = 1 + max((name.count("\n") for name in names), default=0)
             self._lay_out()
@@ -368,7 +381,8 @@ class Mosaic(QAbstractScrollArea):
         if kept:
             self._reveal()
         self._laid_out_for = self.viewport().size()
-        self._forget_pictures()
+        self._thumbnails.clear()
+        self.viewport().update()
         self._hover()
 
     def _strip_tiles(self) -> TileLayout:
@@ -449,9 +463,13 @@ class Mosaic(QAbstractScrollArea):
 
     # ---- pictures
 
-    def _forget_pictures(self) -> None:
+    def _update_maps(self) -> None:
+        """Have all maps painted anew, but not the names between their rows."""
         self._thumbnails.clear()
-        self.viewport().update()
+        width, rows = self.viewport().width(), -(-self.num_maps // self._tiles.columns)
+        for row in range(rows):
+            box = self.map_rect(row * self._tiles.columns).toAlignedRect()
+            self.viewport().update(0, box.top(), width, box.height())
 
     def _thumbnails_of(self, maps: list[int]) -> dict[int, Thumbnail]:
         """Return the pictures of some maps: those that are kept, the others made together."""
@@ -490,6 +508,8 @@ class Mosaic(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         painter.translate(-self._offset())
         self._paint_maps(painter, boxes, self._thumbnails)
+        region = event.region().translated(self._offset().toPoint())
+        self._paint_names(painter, {k: box for k, box in boxes.items() if region.intersects(self._tiles.name_rect(k))})
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_choice(painter, boxes)
         if self._mark[0] and self._mark[1] and self.cell_px >= MARKS_FROM_PX:
@@ -506,13 +526,13 @@ class Mosaic(QAbstractScrollArea):
         boxes = {index: self._tiles.map_rect(index) for index in maps}
         painter.fillRect(QRect(QPoint(0, 0), self.drawing_size), self.palette().color(QPalette.ColorRole.Window))
         self._paint_maps(painter, boxes, self._thumbnails_of(maps))
+        self._paint_names(painter, boxes)
 
     def _paint_maps(self, painter: QPainter, boxes: dict[int, QRectF], thumbnails: dict[int, Thumbnail]) -> None:
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
         painter.drawRects([box.adjusted(-0.5, -0.5, 0.5, 0.5) for box in boxes.values()])
         for index, box in boxes.items():
             painter.drawImage(box, thumbnails[index].picture)
-        self._paint_names(painter, boxes)
 
     def _paint_names(self, painter: QPainter, boxes: dict[int, QRectF]) -> None:
         fonts = _name_font(bold=False), _name_font(bold=True)

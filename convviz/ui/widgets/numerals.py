@@ -11,7 +11,7 @@ from convviz.ui import theme
 
 
 @lru_cache(maxsize=8192)
-def _laid_out(text: str, size: int, bold: bool) -> QStaticText:
+def _laid_out(text: str, _font: theme.LineMetrics) -> QStaticText:
     """Return a text that keeps its layout; it is laid out at its first drawing, in the painter's font of that time."""
     static = QStaticText(text)
     static.setTextFormat(Qt.TextFormat.PlainText)
@@ -26,7 +26,7 @@ def draw_centered(painter: QPainter, center: QPointF, text: str, font: QFont) ->
     """
     metrics = theme.line_metrics(font)
     corner = QPointF(center.x() - metrics.width(text) / 2, center.y() + metrics.baseline - metrics.ascent)
-    painter.drawStaticText(corner, _laid_out(text, font.pixelSize(), font.bold()))
+    painter.drawStaticText(corner, _laid_out(text, metrics))
 
 
 def draw_table(
@@ -34,7 +34,7 @@ def draw_table(
 ) -> None:
     """Draw texts in the middle of square cells, row by row from ``corner``; "" leaves a cell as it is."""
     painter.setFont(font)
-    metrics, size, bold = theme.line_metrics(font), font.pixelSize(), font.bold()
+    metrics = theme.line_metrics(font)
     x = corner.x() + cell / 2
     y = corner.y() + cell / 2 + metrics.baseline - metrics.ascent
     ink = None
@@ -45,7 +45,7 @@ def draw_table(
                     ink = colors[col]
                     painter.setPen(ink)
                 place = QPointF(x + col * cell - metrics.width(text) / 2, y + row * cell)
-                painter.drawStaticText(place, _laid_out(text, size, bold))
+                painter.drawStaticText(place, _laid_out(text, metrics))
 
 
 def draw_line(painter: QPainter, box: QRectF, text: str, font: QFont, right: bool = False) -> None:
@@ -53,4 +53,4 @@ def draw_line(painter: QPainter, box: QRectF, text: str, font: QFont, right: boo
     metrics = theme.line_metrics(font)
     x = box.right() - metrics.width(text) if right else box.left()
     corner = QPointF(x, box.center().y() + metrics.baseline - metrics.ascent)
-    painter.drawStaticText(corner, _laid_out(text, font.pixelSize(), font.bold()))
+    painter.drawStaticText(corner, _laid_out(text, metrics))
