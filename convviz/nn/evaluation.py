@@ -17,7 +17,7 @@ from convviz.nn.data import Split
 Probabilities = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
 
-BATCH: Final = 250
+BATCH: Final = 100
 """Pictures at a time: so few that their feature maps stay in the cache and a stop is not waited for."""
 
 

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from convviz.core import display
 from convviz.ui import theme
 from convviz.ui.widgets.mosaic import Mosaic
-from tests.benchmarks.bench_lab import WINDOW_SIZE, times_to_frame
+from tests.benchmarks.bench_lab import WINDOW_SIZE, the_application, times_to_frame
 from tests.benchmarks.report import Result, judged, summed_up
 
 STRIP_HEIGHT = 160
@@ -24,8 +23,7 @@ REDUCED_FROM = 200
 @contextmanager
 def opened_mosaic(num_maps: int, side: int, wrapped: bool, zoom: float = 1.0) -> Iterator[Mosaic]:
     """Open a mosaic of random maps in the benchmarks' window size, or a strip as wide."""
-    instance = QApplication.instance()
-    application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
+    application = the_application()
     theme.apply(application, "light", 1.0)
     mosaic = Mosaic(wrapped)
     mosaic.setFixedSize(WINDOW_SIZE[0], WINDOW_SIZE[1] if wrapped else STRIP_HEIGHT)

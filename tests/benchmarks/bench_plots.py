@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import numpy as np
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QWidget
 
 from convviz.nn.checkpoint import Change, EpochResult
 from convviz.nn.run_folder import BATCH, BatchRows
 from convviz.ui import theme
 from convviz.ui.train.plots import MOST_EARLIER, RunPlots
 from convviz.ui.widgets.curves import CurvePlot
-from tests.benchmarks.bench_lab import UNCOUNTED, times_to_frame
+from tests.benchmarks.bench_lab import UNCOUNTED, the_application, times_to_frame
 from tests.benchmarks.report import Result, judged, summed_up
 
 SIZE = (900, 300)
@@ -41,8 +41,7 @@ def made_run(num_batches: int, seed: int) -> tuple[BatchRows, list[EpochResult]]
 @contextmanager
 def opened_plots() -> Iterator[RunPlots]:
     """Open the plots of no run."""
-    instance = QApplication.instance()
-    application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
+    application = the_application()
     theme.apply(application, "light", 1.0)
     plots = RunPlots()
     plots.setFixedSize(*SIZE)

@@ -14,7 +14,7 @@ from convviz.core.explain import FloatArray
 from convviz.core.presets import vgg16
 from convviz.ui import theme
 from convviz.ui.lab.stack_canvas import StackCanvas, StackPicture
-from tests.benchmarks.bench_lab import WINDOW_SIZE, times_to_frame
+from tests.benchmarks.bench_lab import WINDOW_SIZE, the_application, times_to_frame
 from tests.benchmarks.report import Result, judged, summed_up
 from tests.ui.paints import PaintCounter
 
@@ -34,8 +34,7 @@ def vgg16_picture() -> StackPicture:
 @contextmanager
 def opened_canvas(fit: bool) -> Iterator[StackCanvas]:
     """Open a window without a picture."""
-    instance = QApplication.instance()
-    application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
+    application = the_application()
     theme.apply(application, "light", 1.0)
     canvas = StackCanvas()
     canvas.set_fit(fit)

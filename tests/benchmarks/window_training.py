@@ -10,14 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QEventLoop, Qt, QThread, QTimer
-from PySide6.QtWidgets import QApplication
 
-from convviz.ui import theme
-from convviz.ui.main_window import MainWindow
-from convviz.ui.settings import Settings
 from convviz.ui.train.page import TrainPage
 from convviz.ui.widgets.curves import CurvePlot
-from tests.benchmarks.bench_lab import WINDOW_SIZE
+from tests.benchmarks.bench_lab import opened_window, the_application
 from tests.benchmarks.report import Result
 from tests.ui.paints import PaintCounter
 
@@ -119,24 +115,17 @@ class _Watch:
 @contextmanager
 def window_training(data: str, model: str, batch_size: int, folder: Path) -> Iterator[WindowTraining]:
     """Open the application's window on the Train page and begin a training there, which is written into a folder."""
-    instance = QApplication.instance()
-    application = instance if isinstance(instance, QApplication) else QApplication(["convviz"])
-    theme.apply(application, "light", 1.0)
-    window = MainWindow(Settings(folder / "convviz.ini"))
-    window.setFixedSize(*WINDOW_SIZE)
-    window.train.model.runs = folder / "runs"
-    window.show_page(window.train)
-    window.show()
-    gc.freeze()  # as the application does
-    try:
-        training = WindowTraining(window.train, data, model, batch_size)
-        yield training
-        training.end()
-    finally:
-        window.train.model.stop()
-        window.train.model.cancel()
-        for thread in application.findChildren(QThread):
-            thread.wait()
-        window.close()
-        window.deleteLater()
-        application.processEvents()
+    with opened_window() as window:
+        window.train.model.runs = folder / "runs"
+        window.show_page(window.train)
+        window.show()
+        gc.freeze()  # as the application does
+        try:
+            training = WindowTraining(window.train, data, model, batch_size)
+            yield training
+            training.end()
+        finally:
+            window.train.model.stop()
+            window.train.model.cancel()
+            for thread in the_application().findChildren(QThread):
+                thread.wait()
