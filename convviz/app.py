@@ -160,12 +160,10 @@ def _open_window(open_first: Callable[[MainWindow], None]) -> int:
 
     from convviz.ui import theme
     from convviz.ui.errors import ErrorReporter
-    from convviz.ui.jobs import share_interpreter
     from convviz.ui.main_window import MainWindow
     from convviz.ui.settings import Settings
     from convviz.ui.terminal import TerminalSignals
 
-    share_interpreter()
     application = QApplication(["convviz"])
     application.setApplicationName("convviz")
     application.setApplicationVersion(__version__)

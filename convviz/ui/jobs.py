@@ -1,6 +1,5 @@
 """Work beside the interface thread: the only threading code of the program."""
 
-import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from threading import Lock
@@ -17,19 +16,6 @@ It may be a generator function: what it yields on the way is its progress, what 
 
 UPDATE_MS = 50
 """How often the progress of a job is looked at."""
-
-SWITCH_SECONDS = 1e-4
-"""After so long a thread that waits for Python's lock is given it.
-
-Python's own 5 ms let a training wait after each of torch's calls as long as the window paints. Measured with the small
-CNN in batches of 64, its curves and maps live, on two cores: 4 to 9 % more images a second, and keys are answered as
-fast. Half a millisecond won nothing.
-"""
-
-
-def share_interpreter() -> None:
-    """Let the threads of this process hand Python's lock to each other quickly."""
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class LatestValue:

@@ -174,9 +174,19 @@ def _families() -> list[str]:
     return [family] + [name for name in CJK_FAMILIES if name in installed][:1]
 
 
+_DARKNESS: dict[int, bool] = {}
+"""Whether palettes are dark, by their cache keys."""
+MOST_PALETTES = 100
+
+
 def is_dark(palette: QPalette) -> bool:
     """Return whether a palette belongs to the dark theme."""
-    return palette.color(QPalette.ColorRole.Window).lightness() < 128
+    key = palette.cacheKey()
+    if key not in _DARKNESS:
+        if len(_DARKNESS) > MOST_PALETTES:
+            _DARKNESS.clear()
+        _DARKNESS[key] = palette.color(QPalette.ColorRole.Window).lightness() < 128
+    return _DARKNESS[key]
 
 
 def colors(palette: QPalette) -> Colors:

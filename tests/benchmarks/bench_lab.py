@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from convviz.core.window import Pair
 from convviz.ui import theme
-from convviz.ui.jobs import share_interpreter
 from convviz.ui.lab import state as lab
 from convviz.ui.lab.page import LabPage
 from convviz.ui.main_window import MainWindow
@@ -46,7 +45,6 @@ def opened_window() -> Iterator[MainWindow]:
     """Make the main window as the application does; whoever asks for it shows it."""
     application = the_application()
     with tempfile.TemporaryDirectory() as folder:
-        share_interpreter()
         theme.apply(application, "light", 1.0)
         window = MainWindow(Settings(Path(folder) / "convviz.ini"))
         window.setFixedSize(*WINDOW_SIZE)

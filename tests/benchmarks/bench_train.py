@@ -116,10 +116,13 @@ def tutorials(data: str, rounds: int = 7) -> dict[str, Result]:
     return results
 
 
-def windows(data: str, epoch: int, rounds: int = 5) -> dict[str, Result]:
-    """The training in the open window beside ``convviz train``, and its memory beside torch and the pictures alone."""
+def windows(data: str, epoch: int, rounds: int = 20) -> dict[str, Result]:
+    """The training in the open window beside ``convviz train``, and its memory beside torch and the pictures alone.
+
+    A round is a quarter of an epoch, so short that both meet the machine in the same mood.
+    """
     kinds = ("window", "terminal")
-    answers = in_turns(kinds, data, BATCH_SIZE, epoch, rounds)
+    answers = in_turns(kinds, data, BATCH_SIZE, epoch // 4, rounds)
     in_window = answers[0]
     seconds = sum(answer["seconds"] for answer in in_window)
     late = summed_up(list(chain.from_iterable(answer["late"] for answer in in_window)))

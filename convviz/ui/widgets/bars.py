@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QRectF, QSize, QSizeF, Qt
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
@@ -54,7 +54,7 @@ class ClassBars(QAbstractScrollArea):
         self._names: tuple[str, ...] = ()
         self._shares: list[float] = []
         self._bold: int | None = None
-        self._painted: dict[int, _Row] = {}
+        self._painted: list[_Row] = []
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -74,10 +74,11 @@ class ClassBars(QAbstractScrollArea):
             self.updateGeometry()
             self._range()
             self.viewport().update()
-        groove = self._groove
-        for k in range(len(self._names)):
-            if self._painted.get(k) != self._row_of(k, groove):
-                self.viewport().update(self._line(k).toAlignedRect())
+        self._painted, painted = self._rows(), self._painted
+        top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
+        for k, row in enumerate(self._painted):
+            if painted[k : k + 1] != [row]:
+                self.viewport().update(0, k * height - top, width, height)
 
     @property
     def _row(self) -> int:
@@ -112,60 +113,63 @@ class ClassBars(QAbstractScrollArea):
     def _percent_width() -> float:
         return theme.text_width(theme.font(), percent(1.0))
 
+    def _rows(self) -> list[_Row]:
+        """Return what is to be seen of all rows, at today's size."""
+        left, right = self._groove
+        lengths = (0.0 if math.isnan(share) else round(2 * share * (right - left)) / 2 for share in self._shares)
+        texts = map(percent, self._shares)
+        bold = (k == self._bold for k in range(len(self._names)))
+        return list(map(_Row, self._names, texts, bold, lengths))
+
     @property
-    def _groove(self) -> QRectF:
-        """Where bars lie in a row, which ends where the percentages begin."""
-        unit, left = theme.unit(), self._name_width() + theme.unit()
-        height = GROOVE * unit
-        return QRectF(left, (self._row - height) / 2, self._width - self._percent_width() - unit - left, height)
-
-    def _line(self, k: int) -> QRectF:
-        """Return where a row lies."""
-        return QRectF(0, k * self._row - self.verticalScrollBar().value(), self._width, self._row)
-
-    def _row_of(self, k: int, groove: QRectF) -> _Row:
-        share = self._shares[k]
-        bar = 0.0 if math.isnan(share) else round(2 * share * groove.width()) / 2
-        return _Row(self._names[k], percent(share), k == self._bold, bar)
+    def _groove(self) -> tuple[float, float]:
+        """Where bars begin, and where the room for the percentages ends them."""
+        left = self._name_width() + theme.unit()
+        return left, self._width - self._percent_width() - theme.unit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the rows in view that are to be painted anew."""
-        first = self.verticalScrollBar().value() // self._row
-        last = min(len(self._names), first + self.viewport().height() // self._row + 2)
-        lines = {
-            k: line for k in range(first, last) if event.region().intersects((line := self._line(k)).toAlignedRect())
-        }
-        groove = self._groove
-        self._painted |= {k: self._row_of(k, groove) for k in lines}
+        self._painted, region = self._rows(), event.region()
+        top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
+        first, last = top // height, (top + self.viewport().height()) // height + 1
+        lines = [
+            (QRectF(0, k * height - top, self._width, height), row)
+            for k, row in enumerate(self._painted[first:last], first)
+            if region.intersects(QRect(0, k * height - top, width, height))
+        ]
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_bars(painter, lines, groove)
+        self._paint_bars(painter, lines)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        self._paint_names(painter, lines, groove.left() - theme.unit())
+        self._paint_names(painter, lines)
         font = theme.font()
         painter.setFont(font)
-        for k, line in lines.items():
-            draw_line(painter, line, self._painted[k].percent, font, right=True)
+        for line, row in lines:
+            draw_line(painter, line, row.percent, font, right=True)
 
-    def _paint_bars(self, painter: QPainter, lines: dict[int, QRectF], groove: QRectF) -> None:
-        corner = 0.35 * theme.unit()
+    def _paint_bars(self, painter: QPainter, lines: list[tuple[QRectF, _Row]]) -> None:
+        (left, right), thickness, corner = self._groove, GROOVE * theme.unit(), 0.35 * theme.unit()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colors(self.palette()).border)
-        for line in lines.values():
-            painter.drawRoundedRect(groove.translated(line.topLeft()), corner, corner)
+        for line, _ in lines:
+            painter.drawRoundedRect(
+                QRectF(left, line.center().y() - thickness / 2, right - left, thickness), corner, corner
+            )
         painter.setBrush(self.palette().color(QPalette.ColorRole.Highlight))
-        for k, line in lines.items():
-            if length := self._painted[k].bar:
-                bar = QRectF(groove.topLeft() + line.topLeft(), QSizeF(length, groove.height()))
-                painter.drawRoundedRect(bar, corner, corner)
+        for line, row in lines:
+            if row.bar:
+                painter.drawRoundedRect(
+                    QRectF(left, line.center().y() - thickness / 2, row.bar, thickness), corner, corner
+                )
 
-    def _paint_names(self, painter: QPainter, lines: dict[int, QRectF], room: float) -> None:
-        fonts = theme.font(), theme.font(bold=True)
-        for bold, font in enumerate(fonts):
+    def _paint_names(self, painter: QPainter, lines: list[tuple[QRectF, _Row]]) -> None:
+        room = self._groove[0] - theme.unit()
+        for bold in (False, True):
+            font = theme.font(bold=bold)
             painter.setFont(font)
-            for k, line in lines.items():
-                if self._painted[k].bold == bold:
-                    draw_line(painter, line, shortened(self._names[k], font, room), font)
+            for line, row in lines:
+                if row.bold == bold:
+                    draw_line(painter, line, shortened(row.name, font, room), font)
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Show a name in full that is shortened."""

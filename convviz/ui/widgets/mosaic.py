@@ -86,10 +86,11 @@ class TileLayout:
     def _map_rects(self) -> dict[int, QRectF]:
         return {}
 
-    def name_rect(self, index: int) -> QRect:
-        """Return the place of a name, below its map."""
-        tile = self.tile_rect(index)
-        return tile.adjusted(0, self.margin + math.ceil(self.map_size.height()) + 1, 0, 0)
+    def names_rect(self, row: int) -> QRect:
+        """Return the place of the names below a row of maps."""
+        top = self.margin + math.ceil(self.map_size.height()) + 1
+        width, height = self.columns * self.tile.width(), self.tile.height()
+        return QRect(0, row * height + top, width, height - top)
 
     def visible(self, area: QRect) -> list[int]:
         """Return the maps whose tiles meet an area."""
@@ -508,8 +509,9 @@ class Mosaic(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         painter.translate(-self._offset())
         self._paint_maps(painter, boxes, self._thumbnails)
-        region = event.region().translated(self._offset().toPoint())
-        self._paint_names(painter, {k: box for k, box in boxes.items() if region.intersects(self._tiles.name_rect(k))})
+        region, tiles = event.region().translated(self._offset().toPoint()), self._tiles
+        rows = {row for row in {k // tiles.columns for k in visible} if region.intersects(tiles.names_rect(row))}
+        self._paint_names(painter, {k: box for k, box in boxes.items() if k // tiles.columns in rows})
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_choice(painter, boxes)
         if self._mark[0] and self._mark[1] and self.cell_px >= MARKS_FROM_PX:
