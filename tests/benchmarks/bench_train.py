@@ -26,7 +26,7 @@ BATCH_SIZE = RECOMMENDED[SMALL].batch_size
 UNCOUNTED = 10
 """Batches before each round, which also use up what the tutorial's workers have read ahead."""
 ROUND = 12_800
-"""Pictures a round. The window's rounds are an epoch, so that each has one evaluation."""
+"""Pictures a round."""
 SLOW_ROUND = 3_200
 """The like for batches of 4."""
 
@@ -97,7 +97,7 @@ def compared(kinds: tuple[str, str], data: str, batch_size: int, num_batches: in
     return speeds(kinds, batch_size, in_turns(kinds, data, batch_size, num_batches, rounds))
 
 
-def limits(data: str, rounds: int = 11) -> dict[str, Result]:
+def limits(data: str, rounds: int = 31) -> dict[str, Result]:
     """The trainer beside the same computation on batches prepared beforehand."""
     results = {}
     for batch_size in (64, 256):
@@ -116,7 +116,7 @@ def tutorials(data: str, rounds: int = 7) -> dict[str, Result]:
     return results
 
 
-def windows(data: str, epoch: int, rounds: int = 20) -> dict[str, Result]:
+def windows(data: str, epoch: int, rounds: int = 30) -> dict[str, Result]:
     """The training in the open window beside ``convviz train``, and its memory beside torch and the pictures alone.
 
     A round is a quarter of an epoch, so short that both meet the machine in the same mood.
