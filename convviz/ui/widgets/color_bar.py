@@ -14,7 +14,10 @@ from convviz.ui.widgets.kept_picture import KeptPicture
 from convviz.ui.widgets.numerals import draw_line
 
 SIZE = 0.85
-WIDEST = "−0.0000"
+WIDEST = "−0.000"
+BAR = 8.0
+"""Length of the colours between two usual numbers, in units."""
+GAP = 0.75
 
 
 class ColorBar(QWidget):
@@ -48,7 +51,8 @@ class ColorBar(QWidget):
     def sizeHint(self) -> QSize:
         """Return room for the bar between two numbers."""
         unit = theme.unit()
-        return QSize(round(2 * theme.text_width(theme.font(SIZE), WIDEST) + 7 * unit), round(2.5 * unit))
+        width = 2 * theme.text_width(theme.font(SIZE), WIDEST) + (BAR + 2 * GAP) * unit
+        return QSize(round(width), round(2.5 * unit))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the numbers and, between them, the colours, which lie where they are for all usual numbers."""
@@ -56,7 +60,7 @@ class ColorBar(QWidget):
             return
         painter, unit, font = QPainter(self), theme.unit(), theme.font(SIZE)
         box, widest = QRectF(self.rect()), theme.text_width(font, WIDEST)
-        left, right = (max(widest, theme.text_width(font, text)) + 0.75 * unit for text in self.ends)
+        left, right = (max(widest, theme.text_width(font, text)) + GAP * unit for text in self.ends)
         bar = box.adjusted(left, 0.6 * unit, -right, -0.6 * unit)
         key = self.palette().cacheKey(), self._signed, self._grey
         colors = self._colors.get(
@@ -65,10 +69,8 @@ class ColorBar(QWidget):
         painter.drawPixmap(bar.topLeft(), colors)
         painter.setFont(font)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        draw_line(
-            painter, box.adjusted(0, 0, -(box.right() - bar.left() + 0.75 * unit), 0), self._low, font, right=True
-        )
-        draw_line(painter, box.adjusted(bar.right() + 0.75 * unit, 0, 0, 0), self._high, font)
+        draw_line(painter, box.adjusted(0, 0, -(box.right() - bar.left() + GAP * unit), 0), self._low, font, right=True)
+        draw_line(painter, box.adjusted(bar.right() + GAP * unit, 0, 0, 0), self._high, font)
 
     def _paint_colors(self, painter: QPainter, size: QSizeF) -> None:
         bar = QRectF(QPointF(0, 0), size)

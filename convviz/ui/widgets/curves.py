@@ -29,6 +29,9 @@ SHARE_OF_PLOT = 0.2
 FAR = 50
 """So many times the height of a plot a line may leave it: Qt paints up to 32 767 px."""
 
+LEAST_TICKS = 2
+"""So many numbers an axis has, which says how steep a curve is."""
+
 PIECE = 8
 """So many segments of a wide or dashed line are drawn at once."""
 
@@ -565,6 +568,9 @@ class CurvePlot(QWidget):
         else:
             spacing = round_spacing((y.high - y.low) / min(most, 6))
             ticks = even_ticks(y.low, y.high, spacing)
+            if len(ticks) < LEAST_TICKS:
+                spacing = round_spacing(0.4 * spacing)  # the next smaller one
+                ticks = even_ticks(y.low, y.high, spacing)
             digits = math.floor(math.log10(max(abs(y.low), abs(y.high)) / spacing)) + 2
             texts = [format_number(tick, max(3, digits)) for tick in ticks]
         font = theme.font(0.75)
