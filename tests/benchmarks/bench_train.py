@@ -122,7 +122,7 @@ def windows(data: str, epoch: int, rounds: int = 30) -> dict[str, Result]:
     A round is a quarter of an epoch, so short that both meet the machine in the same mood.
     """
     kinds = ("window", "terminal")
-    answers = in_turns(kinds, data, BATCH_SIZE, epoch // 4, rounds)
+    answers = in_turns(kinds, data, BATCH_SIZE, max(1, epoch // 4), rounds)
     in_window = answers[0]
     seconds = sum(answer["seconds"] for answer in in_window)
     late = summed_up(list(chain.from_iterable(answer["late"] for answer in in_window)))
