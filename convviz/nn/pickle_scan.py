@@ -389,6 +389,8 @@ class _Walk:
                 stack.append(self._memo[argument])
             case "STACK_GLOBAL":
                 module, name = stack.pop(-2), stack.pop()
+                if not isinstance(module, str) or not isinstance(name, str):  # lists that multiply have no name
+                    raise TypeError
                 stack.append(_known(module, name))
             case "INST":
                 _known(*argument.split(" ", 1))
