@@ -473,8 +473,8 @@ class _Walk:
             _check_flat(item)
             self._charge(math.prod(item.shape) if isinstance(item, TensorOutline) else 0)
         parts = [item for item in data if isinstance(item, TensorOutline)]
-        size = next(item for item in data if isinstance(item, _Items))
-        return TensorOutline(tuple(size), parts[-1].dtype)
+        sizes = [item for item in data if isinstance(item, _Items)]
+        return TensorOutline(tuple(sizes[0]), parts[-1].dtype)
 
     def _tensor(self, name: str, arguments: _Items) -> TensorOutline:
         """Return what a function that makes tensors would, if the tensor lies within its storage."""

@@ -117,6 +117,7 @@ def test_other_protocols_are_told_apart() -> None:
         in_dict(HEX_BOMB),
         in_dict(b"ctorch._utils\n_rebuild_sparse_tensor\n(N", LIST_BOMB, b"tR"),
         b"\x80\x04" + LIST_BOMB + b"X\1\0\0\0a\x93.",
+        in_dict(b"ctorch._utils\n_rebuild_sparse_tensor\n(N", tensor(1, 1), b"\x85tR"),
         b"\x80\x02t.",
         b"\x80\x02h\0.",
         b"\x80\x02\x85.",
