@@ -74,7 +74,7 @@ class ClassBars(QAbstractScrollArea):
             self.updateGeometry()
             self._range()
             self.viewport().update()
-        self._painted, painted = self._rows(), self._painted
+        self._painted, painted = self._rows(self._groove), self._painted
         top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
         for k, row in enumerate(self._painted):
             if painted[k : k + 1] != [row]:
@@ -113,9 +113,9 @@ class ClassBars(QAbstractScrollArea):
     def _percent_width() -> float:
         return theme.text_width(theme.font(), percent(1.0))
 
-    def _rows(self) -> list[_Row]:
-        """Return what is to be seen of all rows, at today's size."""
-        left, right = self._groove
+    def _rows(self, groove: tuple[float, float]) -> list[_Row]:
+        """Return what is to be seen of all rows, with bars in a groove."""
+        left, right = groove
         lengths = (0.0 if math.isnan(share) else round(2 * share * (right - left)) / 2 for share in self._shares)
         texts = map(percent, self._shares)
         bold = (k == self._bold for k in range(len(self._names)))
@@ -129,7 +129,8 @@ class ClassBars(QAbstractScrollArea):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the rows in view that are to be painted anew."""
-        self._painted, region = self._rows(), event.region()
+        groove, region = self._groove, event.region()
+        self._painted = self._rows(groove)
         top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
         first, last = top // height, (top + self.viewport().height()) // height + 1
         lines = [
@@ -139,16 +140,16 @@ class ClassBars(QAbstractScrollArea):
         ]
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_bars(painter, lines)
+        self._paint_bars(painter, lines, groove)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        self._paint_names(painter, lines)
+        self._paint_names(painter, lines, groove[0] - theme.unit())
         font = theme.font()
         painter.setFont(font)
         for line, row in lines:
             draw_line(painter, line, row.percent, font, right=True)
 
-    def _paint_bars(self, painter: QPainter, lines: list[tuple[QRectF, _Row]]) -> None:
-        (left, right), thickness, corner = self._groove, GROOVE * theme.unit(), 0.35 * theme.unit()
+    def _paint_bars(self, painter: QPainter, lines: list[tuple[QRectF, _Row]], groove: tuple[float, float]) -> None:
+        (left, right), thickness, corner = groove, GROOVE * theme.unit(), 0.35 * theme.unit()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colors(self.palette()).border)
         for line, _ in lines:
@@ -162,8 +163,7 @@ class ClassBars(QAbstractScrollArea):
                     QRectF(left, line.center().y() - thickness / 2, row.bar, thickness), corner, corner
                 )
 
-    def _paint_names(self, painter: QPainter, lines: list[tuple[QRectF, _Row]]) -> None:
-        room = self._groove[0] - theme.unit()
+    def _paint_names(self, painter: QPainter, lines: list[tuple[QRectF, _Row]], room: float) -> None:
         for bold in (False, True):
             font = theme.font(bold=bold)
             painter.setFont(font)
