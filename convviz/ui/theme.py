@@ -155,11 +155,11 @@ def apply(app: QApplication, mode: Mode, scale: float) -> None:
     """Give the application its palette and font. ``scale`` is 1.0 at 100 %."""
     scale = min(MAX_SCALE, max(MIN_SCALE, scale))
     dark = system_is_dark() if mode == "system" else mode == "dark"
-    font = QFont(_families())
-    font.setPixelSize(round(BASE_FONT_PX * scale))
-    for kept in (unit, _font, _line_metrics):
+    base = QFont(_families())
+    base.setPixelSize(round(BASE_FONT_PX * scale))
+    for kept in (unit, font, _line_metrics):
         kept.cache_clear()
-    app.setFont(font)
+    app.setFont(base)
     app.setPalette(_palette(dark))
     app.setStyle(ScaledFusion(scale))
 
@@ -200,13 +200,9 @@ def unit() -> float:
     return 8 * QApplication.font().pixelSize() / BASE_FONT_PX
 
 
-def font(size: float = 1.0, bold: bool = False) -> QFont:
-    """Return the application's font with tabular digits, ``size`` times as large."""
-    return QFont(_font(size, bold))
-
-
 @lru_cache(maxsize=64)
-def _font(size: float, bold: bool) -> QFont:
+def font(size: float = 1.0, bold: bool = False) -> QFont:
+    """Return the application's font with tabular digits, ``size`` times as large; it is kept, and not to be changed."""
     result = QApplication.font()
     result.setPixelSize(max(6, round(result.pixelSize() * size)))
     result.setBold(bold)
@@ -251,9 +247,9 @@ def line_metrics(font: QFont) -> LineMetrics:
 
 @lru_cache(maxsize=128)
 def _line_metrics(size: int, bold: bool) -> LineMetrics:
-    result = font(bold=bold)
-    result.setPixelSize(size)
-    return LineMetrics(result)
+    sized = QFont(font(bold=bold))
+    sized.setPixelSize(size)
+    return LineMetrics(sized)
 
 
 def text_width(font: QFont, text: str) -> float:

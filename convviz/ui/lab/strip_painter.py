@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -51,12 +51,6 @@ class Tile:
         return [] if self.is_padding is None else np.argwhere(self.is_padding).tolist()
 
 
-@lru_cache(maxsize=64)
-def _font(size: float, bold: bool, unit: float) -> QFont:
-    """Return a font that is made once for the interface's ``unit``: a strip asks for some dozens at every step."""
-    return theme.font(size, bold)
-
-
 class StripPainter:
     """Paints parts of the strip in the sizes and colours of one look; ``zoom`` enlarges text and spacing."""
 
@@ -69,8 +63,8 @@ class StripPainter:
         self._palette = palette
 
     def font(self, size: float = 1.0, bold: bool = False) -> QFont:
-        """Return the application's font, ``size`` and the zoom times as large; it is shared, so never change it."""
-        return _font(size * self.zoom, bold, theme.unit())
+        """Return the application's font, ``size`` and the zoom times as large; it is kept, and not to be changed."""
+        return theme.font(size * self.zoom, bold)
 
     def kept(self, picture: KeptPicture, key: Hashable, box: QRectF, paint: Callable[[StripPainter], object]) -> None:
         """Draw what ``paint`` paints around (0, 0), from a picture for as long as key, look and size stay the same."""

@@ -317,7 +317,7 @@ class ConfusionMatrix(QAbstractScrollArea):
         """Return the largest font in which each number has room in its cell, if there is one."""
         if cells.cell.height() < self._line_height:
             return None
-        font, widest = theme.font(NAME_SIZE), str(int(self._confusion.max()))
+        font, widest = QFont(theme.font(NAME_SIZE)), str(int(self._confusion.max()))
         for size in range(font.pixelSize(), theme.font(LEAST_NUMBER_SIZE).pixelSize() - 1, -1):
             font.setPixelSize(size)
             if theme.text_width(font, widest) <= NUMBER_ROOM * cells.cell.width():

@@ -313,7 +313,7 @@ class GridPainter:
 
     def _paint_captions(self, painter: QPainter, mark: Mark) -> None:
         """Write the kernel's weights in the corners of the window's cells, or none where the longest does not fit."""
-        font = theme.font()
+        font = QFont(theme.font())
         least = font.pixelSize() / 2
         longest = max((text for row in mark.captions for text in row), key=len)
         font.setPixelSize(max(1, int(0.23 * self.geometry.cell)))
