@@ -32,3 +32,8 @@ def channels_of(image: QImage) -> NDArray[np.uint8]:
     """Return the colours (H, 4 W) of a picture."""
     plain = image.convertToFormat(QImage.Format.Format_ARGB32)
     return np.frombuffer(plain.constBits(), np.uint8).reshape(plain.height(), -1).copy()
+
+
+def on_screen(window: QWidget) -> QImage:
+    """Return what a window has painted so far, piece by piece."""
+    return window.screen().grabWindow(window.winId()).toImage()

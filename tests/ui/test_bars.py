@@ -5,6 +5,7 @@ from pytestqt.qtbot import QtBot
 
 from convviz.ui import theme
 from convviz.ui.widgets.bars import ClassBars, percent
+from tests.ui.paints import look_alike, on_screen
 
 
 def test_percentages() -> None:
@@ -26,3 +27,24 @@ def test_bars_are_as_long_as_their_shares(qtbot: QtBot, light: QApplication) -> 
     )
     assert quarter == pytest.approx(whole / 4, abs=2)
     assert whole > 200
+
+
+def test_what_changes_is_painted_anew(qtbot: QtBot, light: QApplication) -> None:
+    bars = ClassBars("Accuracy", "How many.")
+    qtbot.addWidget(bars)
+    bars.resize(300, 90)
+    bars.show()
+    qtbot.waitExposed(bars)
+    shares = np.array([0.25, 0.5, 0.75, 0.0, 1.0])
+    for names, values, bold in (
+        ("abcde", shares, 1),
+        ("abcde", shares[::-1], 1),
+        ("abcde", shares, 3),
+        ("abXde", shares**2, 3),
+        (["a much longer name", *"bcde"], shares**2, 3),
+        ("abc", shares[:3], 0),
+        ("abcdefghi", np.linspace(0, 1, 9), 0),
+    ):
+        bars.show_shares(tuple(names), values, bold)
+        light.processEvents()
+        assert look_alike(on_screen(bars), bars.grab().toImage())

@@ -41,8 +41,8 @@ class _Row(NamedTuple):
     """What a row shows; the bar's length is in px."""
 
     name: str
-    percent: str
     bold: bool
+    percent: str
     bar: float
 
 
@@ -54,7 +54,8 @@ class ClassBars(QAbstractScrollArea):
         self._names: tuple[str, ...] = ()
         self._shares: list[float] = []
         self._bold: int | None = None
-        self._painted: list[_Row] = []
+        self._groove = (0.0, 0.0)  # where bars begin, and where the room for the percentages ends them
+        self._rows: list[_Row] = []
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -65,20 +66,21 @@ class ClassBars(QAbstractScrollArea):
 
     def show_shares(self, names: Sequence[str], shares: NDArray[np.floating], bold: int | None = None) -> None:
         """Show other shares (K,) of as many names, one of which may be bold."""
-        rows_before, self._names = len(self._names), tuple(names)
+        rows, groove, self._names = self._rows, self._groove, tuple(names)
         self._shares, self._bold = shares.tolist(), bold
-        self.setAccessibleDescription(
-            ", ".join(f"{name} {percent(share)}" for name, share in zip(self._names, self._shares, strict=True))
-        )
-        if len(self._names) != rows_before:
+        if len(self._names) != len(rows):
             self.updateGeometry()
             self._range()
+        self._lay_out()
+        self.setAccessibleDescription(", ".join(f"{row.name} {row.percent}" for row in self._rows))
+        if len(self._rows) != len(rows) or self._groove != groove:
             self.viewport().update()
-        self._painted, painted = self._rows(self._groove), self._painted
+            return
         top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
-        for k, row in enumerate(self._painted):
-            if painted[k : k + 1] != [row]:
-                self.viewport().update(0, k * height - top, width, height)
+        for k, (row, before) in enumerate(zip(self._rows, rows, strict=True)):
+            if row != before:
+                left = int(groove[0]) if row[:2] == before[:2] else 0
+                self.viewport().update(left, k * height - top, width - left, height)
 
     @property
     def _row(self) -> int:
@@ -113,43 +115,37 @@ class ClassBars(QAbstractScrollArea):
     def _percent_width() -> float:
         return theme.text_width(theme.font(), percent(1.0))
 
-    def _rows(self, groove: tuple[float, float]) -> list[_Row]:
-        """Return what is to be seen of all rows, with bars in a groove."""
-        left, right = groove
-        lengths = (0.0 if math.isnan(share) else round(2 * share * (right - left)) / 2 for share in self._shares)
-        texts = map(percent, self._shares)
-        bold = (k == self._bold for k in range(len(self._names)))
-        return list(map(_Row, self._names, texts, bold, lengths))
-
-    @property
-    def _groove(self) -> tuple[float, float]:
-        """Where bars begin, and where the room for the percentages ends them."""
+    def _lay_out(self) -> None:
+        """Find out what is to be seen of all rows, in today's width."""
         left = self._name_width() + theme.unit()
-        return left, self._width - self._percent_width() - theme.unit()
+        right = self._width - self._percent_width() - theme.unit()
+        self._groove = left, right
+        lengths = (0.0 if math.isnan(share) else round(2 * share * (right - left)) / 2 for share in self._shares)
+        bold = (k == self._bold for k in range(len(self._names)))
+        self._rows = list(map(_Row, self._names, bold, map(percent, self._shares), lengths))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the rows in view that are to be painted anew."""
-        groove, region = self._groove, event.region()
-        self._painted = self._rows(groove)
+        """Paint what is to be painted anew of the rows in view: where only shares have changed, not the names."""
+        region, font, name_end = event.region(), theme.font(), self._groove[0] - theme.unit()
         top, height, width = self.verticalScrollBar().value(), self._row, self.viewport().width()
         first, last = top // height, (top + self.viewport().height()) // height + 1
         lines = [
             (QRectF(0, k * height - top, self._width, height), row)
-            for k, row in enumerate(self._painted[first:last], first)
+            for k, row in enumerate(self._rows[first:last], first)
             if region.intersects(QRect(0, k * height - top, width, height))
         ]
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_bars(painter, lines, groove)
+        self._paint_bars(painter, lines)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        self._paint_names(painter, lines, groove[0] - theme.unit())
-        font = theme.font()
+        if region.boundingRect().left() < name_end:
+            self._paint_names(painter, lines, name_end)
         painter.setFont(font)
         for line, row in lines:
             draw_line(painter, line, row.percent, font, right=True)
 
-    def _paint_bars(self, painter: QPainter, lines: list[tuple[QRectF, _Row]], groove: tuple[float, float]) -> None:
-        (left, right), thickness, corner = groove, GROOVE * theme.unit(), 0.35 * theme.unit()
+    def _paint_bars(self, painter: QPainter, lines: list[tuple[QRectF, _Row]]) -> None:
+        (left, right), thickness, corner = self._groove, GROOVE * theme.unit(), 0.35 * theme.unit()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colors(self.palette()).border)
         for line, _ in lines:
@@ -183,13 +179,15 @@ class ClassBars(QAbstractScrollArea):
         return super().viewportEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Scroll over another height."""
+        """Fill another width, and scroll over another height."""
         self._range()
+        self._lay_out()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow palette and font."""
         if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
             self._range()
+            self._lay_out()
             self.updateGeometry()
             self.viewport().update()
         super().changeEvent(event)
