@@ -15,6 +15,7 @@ from convviz.core import display
 from convviz.ui import theme
 from convviz.ui.widgets.color_map import color_map
 from convviz.ui.widgets.mosaic import Mosaic, TileLayout, fitted_size
+from tests.ui.paints import look_alike, on_screen
 
 LEFT = Qt.MouseButton.LeftButton
 CTRL, NO_MODIFIER = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
@@ -478,6 +479,21 @@ def test_a_screen_reader_is_told_what_there_is(opened: Opened) -> None:
     assert mosaic.accessibleDescription() == "Maps of 6×8: 3; colours from 0 to 2.5; map G is chosen"
     assert mosaic.accessibleName()
     assert mosaic.toolTip()
+
+
+@pytest.mark.parametrize(("wrapped", "shape"), [(True, (40, 6, 8)), (False, (5, 6, 6)), (True, (3, 300, 1000))])
+def test_other_numbers_are_painted_wherever_maps_are_scrolled_to(
+    opened: Opened, light: QApplication, wrapped: bool, shape: tuple[int, int, int]
+) -> None:
+    mosaic = opened(wrapped, maps_of(*shape))
+    for seed, scrolled in enumerate((0, 0, 35, 35, 10_000, 10_000), 1):
+        mosaic.verticalScrollBar().setValue(scrolled)
+        light.processEvents()
+        before = on_screen(mosaic)
+        mosaic.set_maps(maps_of(*shape, seed), LEVEL, signed=True)
+        light.processEvents()
+        assert not look_alike(on_screen(mosaic), before)
+        assert look_alike(on_screen(mosaic), mosaic.grab().toImage())
 
 
 # ---- pictures, names of several lines, groups, and the largest size with which all fit

@@ -184,6 +184,7 @@ class Mosaic(QAbstractScrollArea):
         self._pointer: QPointF | None = None
         self._hovered: tuple[int, int, int] | None = None
         self._thumbnails: dict[int, Thumbnail] = {}
+        self._are_stale = False  # the thumbnails
         self._kept_mark = KeptPicture()
         self._tiles = TileLayout(0, (1, 1), 1, QSize(1, 1), QSizeF(1, 1), 0)
         self._laid_out_for = QSize()  # the viewport's size then
@@ -264,11 +265,7 @@ class Mosaic(QAbstractScrollArea):
         first, last = sorted(num_cells if count is None else min(count, num_cells) for count in (before, shown))
         if first == last:
             return
-        colors = self._pixels(list(self._thumbnails), first, last)
-        for thumbnail, changed in zip(self._thumbnails.values(), colors, strict=True):
-            thumbnail.pixels[first:last] = changed
-            if not self._enlarges():
-                thumbnail.picture = self._picture(thumbnail.pixels)
+        self._color_again(first, last)
         self.viewport().update()
 
     def set_chosen(self, index: int | None) -> None:
@@ -466,20 +463,31 @@ class Mosaic(QAbstractScrollArea):
 
     def _update_maps(self) -> None:
         """Have all maps painted anew, but not the names between their rows."""
-        self._thumbnails.clear()
-        width, rows = self.viewport().width(), -(-self.num_maps // self._tiles.columns)
-        for row in range(rows):
-            box = self.map_rect(row * self._tiles.columns).toAlignedRect()
-            self.viewport().update(0, box.top(), width, box.height())
+        self._are_stale = True
+        pitch, height = self._tiles.tile.height(), math.ceil(self._tiles.map_size.height())
+        view, scrolled = self.viewport().size(), self.verticalScrollBar().value()
+        for tile_top in range(-(scrolled % pitch), view.height(), pitch):
+            self.viewport().update(0, tile_top + self._tiles.margin, view.width(), height)
 
     def _thumbnails_of(self, maps: list[int]) -> dict[int, Thumbnail]:
         """Return the pictures of some maps: those that are kept, the others made together."""
+        if self._are_stale:
+            self._color_again(0, math.prod(self._shape))
+            self._are_stale = False
         missing = [index for index in maps if index not in self._thumbnails]
         if not missing:
             return {index: self._thumbnails[index] for index in maps}
         colors = self._pixels(missing, 0, math.prod(self._shape))
         made = {index: Thumbnail(one, self._picture(one)) for index, one in zip(missing, colors, strict=True)}
         return {index: made.get(index) or self._thumbnails[index] for index in maps}
+
+    def _color_again(self, first: int, last: int) -> None:
+        """Colour the cells from ``first`` up to ``last`` of all thumbnails, whose pictures see it where they are."""
+        enlarges, colors = self._enlarges(), self._pixels(list(self._thumbnails), first, last)
+        for thumbnail, changed in zip(self._thumbnails.values(), colors, strict=True):
+            thumbnail.pixels[first:last] = changed
+            if not enlarges:
+                thumbnail.picture = self._picture(thumbnail.pixels)
 
     def _pixels(self, maps: list[int], first: int, last: int) -> NDArray[np.uint32]:
         """Return the colours of the cells from ``first`` up to ``last`` in some maps, as (maps, cells)."""
@@ -511,7 +519,8 @@ class Mosaic(QAbstractScrollArea):
         self._paint_maps(painter, boxes, self._thumbnails)
         region, tiles = event.region().translated(self._offset().toPoint()), self._tiles
         rows = {row for row in {k // tiles.columns for k in visible} if region.intersects(tiles.names_rect(row))}
-        self._paint_names(painter, {k: box for k, box in boxes.items() if k // tiles.columns in rows})
+        if rows:
+            self._paint_names(painter, {k: box for k, box in boxes.items() if k // tiles.columns in rows})
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_choice(painter, boxes)
         if self._mark[0] and self._mark[1] and self.cell_px >= MARKS_FROM_PX:
