@@ -32,6 +32,9 @@ FAR = 50
 LEAST_TICKS = 2
 """So many numbers an axis has, which says how steep a curve is."""
 
+SAMPLE = 3.0
+"""How far from the left of a curve's entry its name stands, beside a piece of its line, in units."""
+
 PIECE = 8
 """So many segments of a wide or dashed line are drawn at once."""
 
@@ -290,6 +293,7 @@ class CurvePlot(QWidget):
         self._log_y = False
         self._curves: tuple[Curve, ...] = ()
         self._shown: tuple[Curve, ...] = ()
+        self._at, self._entries = "", list[str]()  # the place that is read, and what is said of each curve
         self._markers: tuple[Marker, ...] = ()
         self._wanted_x: float | None = None
         self._wanted_y: tuple[float | None, float | None] = (None, None)
@@ -388,8 +392,7 @@ class CurvePlot(QWidget):
     @property
     def reading(self) -> str:
         """What is said: the place on the axis, and each curve with its value there."""
-        entries = (self._entry(curve) for curve in self._shown)
-        return ", ".join(part for part in (self._at_text(), *entries) if part)
+        return ", ".join(part for part in (self._at, *self._entries) if part)
 
     def read_at(self, x: float | None) -> None:
         """Read the curves at the point nearest to ``x``, or at their ends."""
@@ -412,6 +415,7 @@ class CurvePlot(QWidget):
         self._say()
 
     def _say(self) -> None:
+        self._at, self._entries = self._at_text(), [self._entry(curve) for curve in self._shown]
         name = f"{self._title}: {self.reading}" if self._shown else self._title
         if name != self.accessibleName():
             self.setAccessibleName(name)
@@ -473,40 +477,49 @@ class CurvePlot(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint everything; of the curves only what is new."""
         painter, size, focused = QPainter(self), self.size(), self.hasFocus()
-        lines = self._lines(size)
+        lines, named = self._lines(size), self._named(size)
         key = (
-            *(self.palette().cacheKey(), theme.unit(), focused, self._empty_text),
+            *(self.palette().cacheKey(), theme.unit(), focused, self._title, self._empty_text),
             *(self._x_range, self._y_range, self._log_y, self._axis, self._markers),
+            *(curve.look for curve in self._shown),
             *((line.look, line.dotted) for line in lines),
+            *named,
         )
         picture = self._picture.get(
             key,
             QSizeF(size),
             self.devicePixelRatioF(),
-            lambda painter: self._draw_ground(painter, size, focused),
+            lambda painter: self._draw_ground(painter, size, named, focused),
             [line.pixels for line in lines],
             lambda painter, start: self._draw_lines(painter, size, lines, start),
             REACH * theme.unit(),
         )
         painter.drawPixmap(0, 0, picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._draw_words(painter, size, lines)
+        self._draw_words(painter, size, named, lines)
 
     def draw(self, painter: QPainter, size: QSize) -> None:
         """Draw the plot with its card from the origin on, in any size."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        lines = self._lines(size)
-        self._draw_ground(painter, size, focused=False)
+        lines, named = self._lines(size), self._named(size)
+        self._draw_ground(painter, size, named, focused=False)
         self._draw_lines(painter, size, lines)
-        self._draw_words(painter, size, lines)
+        self._draw_words(painter, size, named, lines)
 
-    def _draw_ground(self, painter: QPainter, size: QSize, focused: bool) -> None:
-        """Draw what lies below the curves; with the keyboard here the frame is marked."""
+    def _draw_ground(self, painter: QPainter, size: QSize, named: list[tuple[int, float]], focused: bool) -> None:
+        """Draw what lies below the curves and their values; with the keyboard here the frame is marked."""
         colors, unit = theme.colors(self.palette()), theme.unit()
         highlight = self.palette().color(QPalette.ColorRole.Highlight)
         painter.setPen(QPen(highlight, 2) if focused else QPen(colors.border, 1))
         painter.setBrush(colors.surface)
         painter.drawRoundedRect(QRectF(0, 0, size.width(), size.height()).adjusted(1, 1, -1, -1), unit, unit)
+        title, entry = self._heading(size)
+        font = theme.font(bold=True)
+        painter.setFont(font)
+        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+        draw_line(painter, title, self._title, font)
+        for k, left in named:
+            self._draw_sample(painter, entry.translated(left, 0), self._shown[k])
         area = self._area(size)
         if self._is_empty():
             painter.setFont(theme.font())
@@ -518,44 +531,47 @@ class CurvePlot(QWidget):
         self._draw_places(painter, area, x, self._names_axis(size))
         self._draw_markers(painter, area, x)
 
-    def _draw_words(self, painter: QPainter, size: QSize, lines: list[_Line]) -> None:
+    def _draw_words(self, painter: QPainter, size: QSize, named: list[tuple[int, float]], lines: list[_Line]) -> None:
         """Draw what is read of the curves."""
-        unit, area = theme.unit(), self._area(size)
-        self._draw_heading(painter, QRectF(1.5 * unit, unit, size.width() - 3 * unit, 5 * unit))
+        (title, entry), small = self._heading(size), theme.font(0.9)
+        painter.setFont(small)
+        painter.setPen(theme.colors(self.palette()).muted)
+        draw_line(painter, title, self._at, small, right=True)
+        font = theme.font(0.85)
+        painter.setFont(font)
+        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+        for k, left in named:
+            draw_line(painter, entry.translated(left + SAMPLE * theme.unit(), 0), self._entries[k], font)
         if lines:
+            area = self._area(size)
             x, y = self._scales(area)
             self._draw_reading(painter, area, x, y)
             self._draw_beside(painter, area, x, lines)
 
-    def _draw_heading(self, painter: QPainter, box: QRectF) -> None:
-        """Draw the title, where the curves are read, and each curve's line with its name and value."""
-        unit, ink = theme.unit(), self.palette().color(QPalette.ColorRole.WindowText)
-        first = QRectF(box.left(), box.top(), box.width(), 2.5 * unit)
-        for text, font, color, right in (
-            (self._title, theme.font(bold=True), ink, False),
-            (self._at_text(), theme.font(0.9), theme.colors(self.palette()).muted, True),
-        ):
-            painter.setFont(font)
-            painter.setPen(color)
-            draw_line(painter, first, text, font, right)
-        font = theme.font(0.85)
-        painter.setFont(font)
-        left, width_of = box.left(), theme.line_metrics(font).width
-        for curve in self._shown:
-            text = self._entry(curve)
-            width = 3 * unit + max(width_of(text), width_of(f"{curve.name} 0.0000"))
-            if curve.look.beside or left + width > box.right():
-                continue
-            self._draw_entry(painter, QRectF(left, box.top() + 2.5 * unit, width, 2.5 * unit), curve, text)
-            left += width + 1.25 * unit
-
-    def _draw_entry(self, painter: QPainter, box: QRectF, curve: Curve, text: str) -> None:
-        """Draw a curve's line and the text for it, in the painter's font."""
+    @staticmethod
+    def _heading(size: QSize) -> tuple[QRectF, QRectF]:
+        """Return the place of the title and, below it, that of the curves' names."""
         unit = theme.unit()
+        title = QRectF(1.5 * unit, unit, size.width() - 3 * unit, 2.5 * unit)
+        return title, title.translated(0, title.height())
+
+    def _named(self, size: QSize) -> list[tuple[int, float]]:
+        """Return the indices of the curves that the heading has room for, and how far from its left each is named."""
+        unit, width_of = theme.unit(), theme.line_metrics(theme.font(0.85)).width
+        named, left, room = [], 0.0, size.width() - 3 * unit
+        for k, (curve, text) in enumerate(zip(self._shown, self._entries, strict=True)):
+            width = SAMPLE * unit + max(width_of(text), width_of(f"{curve.name} 0.0000"))
+            if not curve.look.beside and left + width <= room:
+                named.append((k, left))
+                left += width + 1.25 * unit
+        return named
+
+    def _draw_sample(self, painter: QPainter, box: QRectF, curve: Curve) -> None:
+        """Draw a piece of a curve's line, at the left of its entry."""
         painter.setPen(curve.look.pen(self.palette()))
-        painter.drawLine(QLineF(box.left(), box.center().y(), box.left() + 2.5 * unit, box.center().y()))
-        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        draw_line(painter, box.adjusted(3 * unit, 0, 0, 0), text, painter.font())
+        painter.drawLine(
+            QLineF(box.left(), box.center().y(), box.left() + (SAMPLE - 0.5) * theme.unit(), box.center().y())
+        )
 
     def _draw_values(self, painter: QPainter, area: QRectF, y: _Scale) -> None:
         """Draw the numbers and lines of the value axis."""
@@ -675,12 +691,13 @@ class CurvePlot(QWidget):
         """List the curves that the heading does not name in an empty corner; in a small plot only while it is read."""
         unit, font = theme.unit(), theme.font(0.75)
         row = 1.75 * unit
-        curves = [curve for curve in self._shown if curve.look.beside][: int((area.height() - unit) / row)]
-        texts = [_elided(curve.name, self._entry(curve)) for curve in curves]
+        entries = [pair for pair in zip(self._shown, self._entries, strict=True) if pair[0].look.beside]
+        del entries[int((area.height() - unit) / row) :]
+        texts = [_elided(curve.name, entry) for curve, entry in entries]
         width = 4 * unit + max((theme.text_width(font, text) for text in texts), default=0.0)
-        height = len(curves) * row + 0.5 * unit
+        height = len(entries) * row + 0.5 * unit
         is_small = width * height > SHARE_OF_PLOT * area.width() * area.height()
-        if not curves or (is_small and self._chosen_x is None):
+        if not entries or (is_small and self._chosen_x is None):
             return
         below_words = area.top() + (3.25 if self._markers else 0.25) * unit
         corners = [
@@ -695,9 +712,11 @@ class CurvePlot(QWidget):
         painter.setBrush(theme.colors(self.palette()).surface)
         painter.drawRoundedRect(box, unit / 2, unit / 2)
         painter.setFont(font)
-        for k, (curve, text) in enumerate(zip(curves, texts, strict=True)):
+        for k, ((curve, _), text) in enumerate(zip(entries, texts, strict=True)):
             line = QRectF(box.left() + 0.5 * unit, box.top() + 0.25 * unit + k * row, width - unit, row)
-            self._draw_entry(painter, line, curve, text)
+            self._draw_sample(painter, line, curve)
+            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+            draw_line(painter, line.adjusted(SAMPLE * unit, 0, 0, 0), text, font)
 
     # ---- events
 
