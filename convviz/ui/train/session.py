@@ -252,19 +252,19 @@ class Session:
 
     def _look(self, at_once: bool = False) -> None:
         """Look at the network if that is asked for, there is something new to see and the last look is long ago."""
+        view, trainer, now = self.view, self._trainer, time.monotonic()
+        if view is None or trainer is None or (now - self._seen_at < LOOK_SECONDS and not at_once):
+            return
         from convviz.nn.probe import probe
         from convviz.nn.train import enough_memory
 
-        view, trainer = self.view, self._trainer
-        if view is None or trainer is None:
-            return
         layer = min(view.layer_index, len(trainer.module) - 1)
         sample = min(view.sample_index, len(trainer.dataset.test) - 1)
         if self.lab_wanted:
             self.lab_wanted = False
             self._for_lab = self._given_to_lab(trainer, sample, layer)
-        now, seen = time.monotonic(), (view, trainer.progress.step)
-        if seen == self._seen or (now - self._seen_at < LOOK_SECONDS and not at_once):
+        seen = view, trainer.progress.step
+        if seen == self._seen:
             return
         self._seen, self._seen_at = seen, now
         with enough_memory(trainer.settings):
