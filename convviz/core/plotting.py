@@ -77,16 +77,32 @@ def rounded_end(end: float) -> float:
     return math.ceil(end / step) * step
 
 
-def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tuple[Values, Values]:
+def thinned(x: Values, y: Values, low: float, high: float, columns: int, start: int = 0) -> tuple[Values, Values, int]:
     """Return points that draw the same picture in ``columns`` columns of pixels from ``low`` to ``high``.
 
     Of each column the least and the greatest value are kept, in the order in which the curve rises or falls, and the
     last point of all.
+
+    Args:
+        x: the places (N,), ascending, N above 0.
+        y: the values (N,).
+        low: where the first column begins.
+        high: where the last one ends.
+        columns: how many there are.
+        start: leaves out the points before this one, at which a column begins.
+
+    Returns:
+        The places and the values, and the index in ``x`` at which the last column begins: when the curve has grown, its
+        points up to there are the same but for their last three. It is 0 where all points are kept.
+
     """
     if len(x) <= 2 * columns:
-        return x, y
+        return x[start:], y[start:], 0
+    x, y = x[start:], y[start:]
+    width = (high - low) / columns
+    first, last = (min(columns - 1, max(0, math.floor((end - low) / width))) for end in (x[0], x[-1]))
     is_start = np.zeros(len(x) + 1, dtype=bool)
-    is_start[np.searchsorted(x, np.linspace(low, high, columns, endpoint=False))] = True
+    is_start[np.searchsorted(x, low + width * np.arange(first, min(last + 2, columns)))] = True
     is_start[0] = True
     starts = np.flatnonzero(is_start[:-1])
     ends = np.append(starts[1:], len(x)) - 1
@@ -94,4 +110,4 @@ def thinned(x: Values, y: Values, low: float, high: float, columns: int) -> tupl
     falls = y[starts] > y[ends]
     pairs[falls] = pairs[falls, ::-1]
     places = np.stack([x[starts], x[ends]], axis=1)
-    return np.append(places, x[-1]), np.append(pairs, y[-1])
+    return np.append(places, x[-1]), np.append(pairs, y[-1]), start + int(starts[-1])

@@ -60,7 +60,7 @@ def test_a_thinned_curve_keeps_the_extremes_of_every_column(
 ) -> None:
     x, y = np.array(sorted(points)).T
     low, high = ends[0], ends[0] + ends[1]
-    thin_x, thin_y = thinned(x, y, low, high, columns)
+    thin_x, thin_y, _ = thinned(x, y, low, high, columns)
     assert len(thin_x) == len(thin_y) <= 2 * (columns + 1) + 1
     assert (np.diff(thin_x) >= 0).all()
     assert (thin_x[-1], thin_y[-1]) == (x[-1], y[-1])
@@ -74,8 +74,30 @@ def test_a_thinned_curve_keeps_the_extremes_of_every_column(
 
 def test_a_short_curve_is_not_thinned() -> None:
     x, y = np.arange(20.0), np.arange(20.0) ** 2
-    thin_x, thin_y = thinned(x, y, 0, 19, 10)
+    thin_x, thin_y, begin = thinned(x, y, 0, 19, 10)
     np.testing.assert_array_equal((thin_x, thin_y), (x, y))
+    assert begin == 0
+
+
+@given(
+    points=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=300),
+    share=st.floats(0.01, 0.99),
+    columns=st.integers(1, 40),
+    ends=st.tuples(NUMBERS, st.floats(1e-3, 1e6)),
+)
+def test_a_curve_that_has_grown_is_thinned_from_its_last_column_on(
+    points: list[tuple[float, float]], share: float, columns: int, ends: tuple[float, float]
+) -> None:
+    x, y = np.array(sorted(points)).T
+    scale = ends[0], ends[0] + ends[1], columns
+    count = max(1, int(share * len(x)))
+    before_x, before_y, begin = thinned(x[:count], y[:count], *scale)
+    more_x, more_y, more_begin = thinned(x, y, *scale, start=begin)
+    kept = len(before_x) - 3 if begin else 0
+    grown = np.append(before_x[:kept], more_x), np.append(before_y[:kept], more_y)
+    *whole, whole_begin = thinned(x, y, *scale)
+    np.testing.assert_array_equal(grown, whole)
+    assert more_begin == whole_begin
 
 
 @given(low=NUMBERS, span=st.floats(0, 1e6))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -228,12 +227,45 @@ class _Scale:
         return self.low + (px - self.start) / (self.end - self.start) * (self.high - self.low)
 
 
-class _Line(NamedTuple):
-    """A curve as it is drawn: its look, whether its points are marked, and the pixels (2, N) that it passes."""
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A curve as it is drawn.
 
-    look: CurveLook
-    dotted: bool
+    Attributes:
+        curve: what is drawn.
+        scales: of both axes.
+        pixels: the points (2, N) px that the line passes.
+        begin: the index of the curve's point at which its last column of pixels begins, see `thinned`.
+        dotted: whether its points are marked.
+    """
+
+    curve: Curve
+    scales: tuple[_Scale, _Scale]
     pixels: Values
+    begin: int
+    dotted: bool
+
+    @classmethod
+    def of(cls, curve: Curve, scales: tuple[_Scale, _Scale], before: _Line | None) -> _Line:
+        """Return the line of a curve with points; where it is that of ``before``, only grown, the rest is made anew."""
+        (x, y), look = scales, curve.look
+        start = before.begin if before is not None and before.goes_on_as(curve, scales) else 0
+        columns = max(1, int((x.end - x.start) / look.line_px()))
+        xs, ys, begin = thinned(curve.x, curve.y, x.low, x.high, columns, start)
+        pixels = np.stack([x.px(xs), y.px(y.numbers(ys))])
+        if before is not None and start:
+            pixels = np.concatenate([before.pixels[:, :-3], pixels], axis=1)
+        dotted = look.points and pixels.shape[1] * 1.5 * theme.unit() < x.end - x.start
+        return cls(curve, scales, pixels, begin, dotted)
+
+    def goes_on_as(self, curve: Curve, scales: tuple[_Scale, _Scale]) -> bool:
+        """Return whether a curve is this one with more points, in the same place."""
+        count = len(self.curve.x)
+        return (
+            (self.curve.look, self.scales) == (curve.look, scales)
+            and np.array_equal(self.curve.x, curve.x[:count])
+            and np.array_equal(self.curve.y, curve.y[:count])
+        )
 
 
 def _polygon(pixels: Values) -> QPolygonF:
@@ -300,6 +332,7 @@ class CurvePlot(QWidget):
         self._x_range, self._y_range = (0.0, 1.0), (0.0, 1.0)
         self._chosen_x: float | None = None
         self._picture = GrowingPicture()
+        self._kept_lines: dict[str, _Line] = {}
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -477,12 +510,13 @@ class CurvePlot(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint everything; of the curves only what is new."""
         painter, size, focused = QPainter(self), self.size(), self.hasFocus()
-        lines, named = self._lines(size), self._named(size)
+        lines, named = self._lines(size, self._kept_lines), self._named(size)
+        self._kept_lines = {line.curve.name: line for line in lines}
         key = (
             *(self.palette().cacheKey(), theme.unit(), focused, self._title, self._empty_text),
             *(self._x_range, self._y_range, self._log_y, self._axis, self._markers),
             *(curve.look for curve in self._shown),
-            *((line.look, line.dotted) for line in lines),
+            *((line.curve.look, line.dotted) for line in lines),
             *named,
         )
         picture = self._picture.get(
@@ -501,7 +535,7 @@ class CurvePlot(QWidget):
     def draw(self, painter: QPainter, size: QSize) -> None:
         """Draw the plot with its card from the origin on, in any size."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        lines, named = self._lines(size), self._named(size)
+        lines, named = self._lines(size, {}), self._named(size)
         self._draw_ground(painter, size, named, focused=False)
         self._draw_lines(painter, size, lines)
         self._draw_words(painter, size, named, lines)
@@ -638,29 +672,26 @@ class CurvePlot(QWidget):
                 draw_line(painter, box, marker.text, font)
                 free[row] = min(left, px) - unit / 2
 
-    def _lines(self, size: QSize) -> list[_Line]:
-        """Return the curves that have points as they are drawn, the first on top of the others and so last."""
-        x, y = self._scales(self._area(size))
-        lines = []
-        for curve in reversed(self._shown):
-            if curve.x.size:
-                columns = max(1, int((x.end - x.start) / curve.look.line_px()))
-                xs, ys = thinned(curve.x, curve.y, x.low, x.high, columns)
-                dotted = curve.look.points and len(xs) * 1.5 * theme.unit() < x.end - x.start
-                lines.append(_Line(curve.look, dotted, np.stack([x.px(xs), y.px(y.numbers(ys))])))
-        return lines
+    def _lines(self, size: QSize, before: Mapping[str, _Line]) -> list[_Line]:
+        """Return the curves that have points as they are drawn, the first on top of the others and so last.
+
+        Those drawn ``before``, by the names of their curves, only go on where they have grown.
+        """
+        scales = self._scales(self._area(size))
+        return [_Line.of(curve, scales, before.get(curve.name)) for curve in reversed(self._shown) if curve.x.size]
 
     def _draw_lines(self, painter: QPainter, size: QSize, lines: list[_Line], start: float = 0.0) -> None:
         """Draw curves, as much as is seen of them from an x on."""
         painter.save()
         painter.setClipRect(self._area(size).adjusted(-1, -1, 1, 1), Qt.ClipOperation.IntersectClip)
-        for look, dotted, pixels in lines:
+        for line in lines:
+            pixels = line.pixels
             if pixels[0, -1] + REACH * theme.unit() < start:
                 continue
             first = max(0, int(np.searchsorted(pixels[0], start)) - 2) // PIECE * PIECE
-            pen = look.pen(self.palette())
+            pen = line.curve.look.pen(self.palette())
             _draw_line(painter, pen, pixels, first)
-            if dotted:
+            if line.dotted:
                 points = list(map(QPointF, *pixels[:, first:].tolist()))
                 self._draw_dots(painter, points, pen.color(), 0.3 * theme.unit())
         painter.restore()
