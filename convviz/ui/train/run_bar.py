@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BUTTONS: Final = ("run", "one_batch", "stop", "go_on", "open_run", "save_now")
 MOST_SPEED: Final = 88_888
 """Images a second for which there is room."""
+READABLE_SECONDS: Final = 0.5
+"""A number stands for so long while it changes all the time."""
 FOLDS: Final = (
     (False, True, 3),
     (False, False, 3),
@@ -50,6 +52,7 @@ class RunBar(Bar):
         self._num_epochs, self._num_known = 10, 3
         self._runs, self._is_saved = False, True
         self._snapshot: TrainSnapshot | None = None
+        self._told: tuple[object, ...] = ()  # when the texts were made
         self._shown_epoch, self._known_texts = "", list[str]()
         self._progress = _Progress(self)
         self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
@@ -104,11 +107,14 @@ class RunBar(Bar):
         self.fold()
 
     def show_snapshot(self, snapshot: TrainSnapshot, num_epochs: int) -> None:
-        """Show how far the training is."""
+        """Show how far the training is; what is said of it stays for as long as it takes to be read."""
         self._num_epochs = num_epochs
         self._snapshot = snapshot
         self._progress.show_share(snapshot.progress.step / snapshot.num_steps)
-        self._show_known(snapshot)
+        told = num_epochs, snapshot.epoch, snapshot.saved_at, snapshot.progress.seconds // READABLE_SECONDS
+        if told != self._told:
+            self._told = told
+            self._show_known(snapshot)
 
     def _show_known(self, snapshot: TrainSnapshot) -> None:
         if self._runs:
@@ -184,13 +190,18 @@ class _Progress(QWidget):
         self._share = 0.0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(self.tr("Progress of the training"))
+        self._describe()
 
     def show_share(self, share: float) -> None:
         """Show how much is done, 0 to 1."""
-        if share != self._share:
-            self._share = share
-            self.setAccessibleDescription(self.tr("{percent} %").format(percent=round(100 * share)))
+        before, self._share = self._share, share
+        if share != before:
             self.update()
+        if round(100 * share) != round(100 * before):
+            self._describe()
+
+    def _describe(self) -> None:
+        self.setAccessibleDescription(self.tr("{percent} %").format(percent=round(100 * self._share)))
 
     def sizeHint(self) -> QSize:
         """Return a useful length."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF
+from PySide6.QtCore import QEvent, QRectF, QSize, QSizeF
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -38,6 +38,7 @@ class SampleView(QWidget):
         self, picture_CHW: NDArray[np.uint8], truth: str, prediction: str, probability: float, is_right: bool
     ) -> None:
         """Show another picture or another answer to it."""
+        before = self._pixels, self._facts
         self._pixels = pixels_of(picture_CHW[None])[0]
         self._facts = ((self.tr("truth"), truth), (self.tr("predicted"), prediction))
         self._is_right = is_right
@@ -48,7 +49,9 @@ class SampleView(QWidget):
         if words != self.accessibleDescription():
             self.setAccessibleDescription(words)
             self.setToolTip(plain(words))
-        self.update()
+            self.update(self._line(len(self._facts)).toAlignedRect())
+        if self._facts != before[1] or not np.array_equal(self._pixels, before[0]):
+            self.update()
 
     def sizeHint(self) -> QSize:
         """Return room for a picture that can be recognised from afar, and its three lines."""
@@ -64,23 +67,17 @@ class SampleView(QWidget):
         return QSize(round(side * unit), round((side + 3 * LINE + 0.75) * unit))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the picture and the lines; the picture is kept, the answer changes often."""
+        """Paint the picture and the lines; all but the last of them is kept, which changes often."""
         if not self._facts:
             return
-        painter, size, unit, font = QPainter(self), QSizeF(self.size()), theme.unit(), theme.font(bold=True)
-        key = self._pixels.tobytes(), self.palette().cacheKey(), unit
-        painter.drawPixmap(0, 0, self._picture.get(key, size, self.devicePixelRatioF(), self._paint_picture))
-        colors, text = theme.colors(self.palette()), self.palette().color(QPalette.ColorRole.WindowText)
-        label_width = max(theme.text_width(theme.font(), label) for label, _ in self._facts)
-        row = QRectF(0, self._box.bottom() + 0.75 * unit, size.width(), LINE * unit)
-        beside = row.adjusted(label_width + LABEL_GAP * unit, 0, 0, 0)
-        below = QPointF(0, row.height())
+        painter, font = QPainter(self), theme.font(bold=True)
+        key = self._pixels.tobytes(), self._facts, self.palette().cacheKey(), theme.unit()
+        picture = self._picture.get(key, QSizeF(self.size()), self.devicePixelRatioF(), self._paint_picture)
+        painter.drawPixmap(0, 0, picture)
         painter.setFont(font)
-        painter.setPen(text)
-        for k, (_, name) in enumerate(self._facts):
-            draw_line(painter, beside.translated(below * k), shortened(name, font, beside.width()), font)
-        painter.setPen(text if self._is_right else colors.error)
-        draw_line(painter, row.translated(below * 2), self._verdict, font)
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        painter.setPen(text if self._is_right else theme.colors(self.palette()).error)
+        draw_line(painter, self._line(len(self._facts)), self._verdict, font)
 
     @property
     def _box(self) -> QRectF:
@@ -90,18 +87,27 @@ class SampleView(QWidget):
         room = min(self.width() - 2, self.height() - round(lines) - 2) / max(height, width)
         return QRectF(1, 1, round(width * room), round(height * room))
 
+    def _line(self, index: int) -> QRectF:
+        """Return the place of a line below the picture."""
+        unit = theme.unit()
+        return QRectF(0, self._box.bottom() + (0.75 + index * LINE) * unit, self.width(), LINE * unit)
+
     def _paint_picture(self, painter: QPainter) -> None:
-        """Paint the picture, and what the lines below it say."""
-        unit, box, font = theme.unit(), self._box, theme.font()
+        """Paint the picture, with truth and prediction below it."""
+        unit, box, font, bold = theme.unit(), self._box, theme.font(), theme.font(bold=True)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(QPen(theme.colors(self.palette()).border, 1))
         painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
         painter.drawImage(box, image_of(self._pixels))
-        painter.setFont(font)
-        painter.setPen(theme.colors(self.palette()).muted)
-        for k, (label, _) in enumerate(self._facts):
-            top = box.bottom() + (0.75 + k * LINE) * unit
-            draw_line(painter, QRectF(0, top, self.width(), LINE * unit), label, font)
+        beside = max(theme.text_width(font, label) for label, _ in self._facts) + LABEL_GAP * unit
+        for k, (label, name) in enumerate(self._facts):
+            line = self._line(k)
+            painter.setFont(font)
+            painter.setPen(theme.colors(self.palette()).muted)
+            draw_line(painter, line, label, font)
+            painter.setFont(bold)
+            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+            draw_line(painter, line.adjusted(beside, 0, 0, 0), shortened(name, bold, line.width() - beside), bold)
 
     def changeEvent(self, event: QEvent) -> None:
         """Ask for another size with another font."""

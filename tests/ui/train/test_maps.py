@@ -19,6 +19,7 @@ from convviz.ui.widgets.color_map import color_map
 from convviz.ui.widgets.mosaic import Mosaic, pixels_of
 from convviz.ui.widgets.scope import EACH, FIXED, LAYER
 from convviz.ui.widgets.tool_row import Heading
+from tests.ui.paints import look_alike, on_screen
 
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STACK = presets.small_cnn()
@@ -146,6 +147,15 @@ def test_right_and_wrong_are_said_in_words(panel: MapsPanel) -> None:
     assert panel.sample.accessibleDescription() == "truth car, predicted car, ✓ right, 55 %"
     panel.show_probe(probe_of(prediction=9), CLASSES, STACK)
     assert panel.sample.accessibleDescription() == "truth car, predicted truck, ✗ wrong, 55 %"
+
+
+def test_what_has_not_changed_stays_on_the_screen(panel: MapsPanel, light: QApplication) -> None:
+    first = probe_of()
+    surer = replace(first, probabilities=np.where(np.arange(10) == 1, 0.91, 0.01).astype(np.float32))
+    for probe in (first, surer, probe_of(prediction=9), probe_of(sample=3, seed=1)):
+        panel.show_probe(probe, CLASSES, STACK)
+        light.processEvents()
+        assert look_alike(on_screen(panel), panel.grab().toImage())
 
 
 def test_the_picture_is_enlarged_without_smoothing(panel: MapsPanel) -> None:

@@ -85,6 +85,11 @@ def test_what_can_be_done_follows_the_phase(owner: QWidget, phase: Phase) -> Non
     assert actions["run"].text() == words.get(phase, "Start")
 
 
+def later(snapshot: TrainSnapshot, seconds: float = 75.0) -> TrainSnapshot:
+    """Return a snapshot after so many seconds of training."""
+    return dataclasses.replace(snapshot, progress=dataclasses.replace(snapshot.progress, seconds=seconds))
+
+
 def texts(bar: RunBar) -> str:
     return " · ".join(text.text for text in bar.findChildren(LiveText))
 
@@ -96,11 +101,23 @@ def test_progress_is_said_in_words(bar: RunBar, snapshot: TrainSnapshot) -> None
     bar.show_phase("training", can_go_on=False, saves=True)
     bar.show_snapshot(running, 3)
     assert texts(bar) == "epoch 3 / 3 · 7\u202f940 images/s · 1:12 left"
-    bar.show_snapshot(dataclasses.replace(running, seconds_left=float("nan"), images_per_second=0.0), 3)
+    bar.show_snapshot(dataclasses.replace(later(running), seconds_left=float("nan"), images_per_second=0.0), 3)
     assert texts(bar) == "epoch 3 / 3 · 0 images/s"
-    bar.show_snapshot(dataclasses.replace(snapshot, progress=dataclasses.replace(snapshot.progress, seconds=75.0)), 3)
+    bar.show_snapshot(later(snapshot), 3)
     bar.show_phase("failed", can_go_on=True, saves=True)  # of which no snapshot tells
     assert texts(bar) == "epoch 3 / 3 · 1:15 trained · saved"
+
+
+def test_numbers_stand_until_they_are_read(bar: RunBar, snapshot: TrainSnapshot) -> None:
+    bar.show_phase("training", can_go_on=False, saves=True)
+    bar.show_snapshot(dataclasses.replace(later(snapshot), images_per_second=7_940.0), 3)
+    said = texts(bar)
+    assert "7\u202f940 images/s" in said
+    faster = dataclasses.replace(snapshot, images_per_second=8_120.0)
+    bar.show_snapshot(later(faster, 75.4), 3)
+    assert texts(bar) == said
+    bar.show_snapshot(later(faster, 75.5), 3)
+    assert "8\u202f120 images/s" in texts(bar)
 
 
 @pytest.mark.parametrize(
