@@ -412,7 +412,7 @@ class RunPlots(QWidget):
 
     def _markers(self) -> list[Marker]:
         """Return the changes of the run; those before the same step share their words."""
-        if self._run is None:
+        if self._run is None or not self._run.changes:
             return []
         words = {
             "lr": self.tr("rate {value}"),

@@ -293,13 +293,13 @@ class Mosaic(QAbstractScrollArea):
         level = format_number(self._level, 3)
         if self._pictures is None:
             template = self.tr("Maps of {height}×{width}: {count}; colours from {low} to {high}")
-            one = self.tr("map {name} is chosen")
         else:
-            template, one = self.tr("Pictures of {height}×{width}: {count}"), self.tr("{name} is chosen")
+            template = self.tr("Pictures of {height}×{width}: {count}")
         text = template.format(
             count=self.num_maps, height=height, width=width, low=f"−{level}" if self._signed else "0", high=level
         )
         if self._chosen is not None:
+            one = self.tr("map {name} is chosen") if self._pictures is None else self.tr("{name} is chosen")
             text += "; " + one.format(name=self.name(self._chosen).replace("\n", ", "))
         self.setAccessibleDescription(text)
 
