@@ -21,6 +21,8 @@ not worth a second thread.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -43,3 +45,14 @@ def num_threads(work: int) -> int:
 def use_threads(work: int) -> None:
     """Let the calling thread compute with `num_threads`."""
     torch.set_num_threads(num_threads(work))
+
+
+@contextmanager
+def using_threads(work: int) -> Iterator[None]:
+    """Let the calling thread compute with `num_threads` for a while, then with as many as before."""
+    before = torch.get_num_threads()
+    use_threads(work)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

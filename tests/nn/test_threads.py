@@ -7,7 +7,7 @@ import torch
 
 from convviz.core.control import StopToken
 from convviz.nn import threads
-from convviz.nn.threads import LEAST_WORK, num_threads
+from convviz.nn.threads import LEAST_WORK, num_threads, using_threads
 from convviz.nn.train import Trainer, train
 from tests.nn.train_cases import SETTINGS, tiny_dataset, tiny_stack
 
@@ -33,6 +33,14 @@ def test_training_uses_them(expected: int, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(threads, "num_threads", lambda work: expected)
     next(train(Trainer(tiny_stack(), tiny_dataset(), SETTINGS), StopToken()))
     assert torch.get_num_threads() == expected
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_look_uses_its_own_number_and_leaves_the_training_its(before: int) -> None:
+    torch.set_num_threads(before)
+    with using_threads(LEAST_WORK - 1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5")])

@@ -256,6 +256,7 @@ class Session:
         if view is None or trainer is None or (now - self._seen_at < LOOK_SECONDS and not at_once):
             return
         from convviz.nn.probe import probe
+        from convviz.nn.threads import using_threads
         from convviz.nn.train import enough_memory
 
         layer = min(view.layer_index, len(trainer.module) - 1)
@@ -267,7 +268,7 @@ class Session:
         if seen == self._seen:
             return
         self._seen, self._seen_at = seen, now
-        with enough_memory(trainer.settings):
+        with enough_memory(trainer.settings), using_threads(trainer.work // trainer.settings.batch_size):
             self._probe = probe(trainer.module, trainer.dataset.test, sample, layer)
             self._batch = BatchPictures(*trainer.pictures()) if view.batch else None
 
