@@ -19,6 +19,7 @@ from tests.ui.paints import PaintCounter
 
 TIMER_MS = 16
 UNCOUNTED = 10
+"""Batches after which the window updates as steadily as it does later on."""
 
 
 class WindowTraining:
@@ -29,12 +30,15 @@ class WindowTraining:
         self._page = page
         self._model = page.model
         self._loop = QEventLoop()
+        self._reached: Callable[[], bool] = bool
         self._failures: list[object] = []
         for failed in (self._model.failed, self._model.data_failed):
             failed.connect(self._failures.append)
-            failed.connect(self._loop.quit)
-        for changed in (self._model.chosen, self._model.updated, self._model.phase_changed):
-            changed.connect(self._loop.quit)
+        for changed in (
+            *(self._model.chosen, self._model.updated, self._model.phase_changed),
+            *(self._model.failed, self._model.data_failed),
+        ):
+            changed.connect(self._on_change)
         self._model.choose_preset(model)
         self._model.set_setting("batch_size", batch_size)
         self._model.choose_data(data)
@@ -42,22 +46,54 @@ class WindowTraining:
         page.actions_by_name["one_batch"].trigger()
         self._wait_until(lambda: self._model.phase == "paused")
 
+    def answer(self, request: str) -> Result:
+        """Do what is asked for: a number of batches, or "smooth" and a number."""
+        kind, _, number = request.rpartition(" ")
+        return self.smoothness(int(number)) if kind == "smooth" else self.do(int(number))
+
     def do(self, num_batches: int) -> Result:
         """Do some batches that do not count, then at least so many that do.
 
-        Returns how many were done, the seconds they took, how many seconds too late a timer in the window's thread came
-        each time, how often a plot was painted and how often the network was looked at.
+        Returns how many were done, the seconds they took, how often a plot was painted and how often the network was
+        looked at.
         """
-        uncounted = self._step + UNCOUNTED
+        with self._running():
+            self._wait_for(UNCOUNTED)
+            watch, began = _Watch(self._page), time.perf_counter()
+            done = self._wait_for(num_batches)
+            seconds = time.perf_counter() - began
+            watch.end()
+        return {"batches": done, "seconds": seconds, "painted": watch.painted, "looked": watch.looked}
+
+    def smoothness(self, num_batches: int) -> Result:
+        """Do at least so many batches; return how many seconds too late a timer in the window's thread came each time.
+
+        It is asked for apart from the speed, of which the timer takes some.
+        """
+        ticks: list[float] = []
+        timer = QTimer(self._page)
+        timer.setTimerType(Qt.TimerType.PreciseTimer)
+        timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+        with self._running():
+            ticks.append(time.perf_counter())
+            timer.start(TIMER_MS)
+            self._wait_for(num_batches)
+            timer.stop()
+        return {"late": [later - earlier - TIMER_MS / 1000 for earlier, later in pairwise(ticks)]}
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Let the training go on for a while."""
         self._model.resume()
-        self._wait_until(lambda: self._step >= uncounted)
-        first = self._step
-        with _Watch(self._page) as watch:
-            self._wait_until(lambda: self._step >= first + num_batches)
-            done = self._step - first
+        yield
         self._model.pause()
         self._wait_until(lambda: self._model.phase == "paused")
-        return {"batches": done} | watch.seen
+
+    def _wait_for(self, num_batches: int) -> int:
+        """Wait until so many more batches are seen; return how many there were."""
+        before = self._step
+        self._wait_until(lambda: self._step >= before + num_batches)
+        return self._step - before
 
     def end(self) -> None:
         """Stop the training."""
@@ -70,46 +106,44 @@ class WindowTraining:
         return 0 if snapshot is None else snapshot.progress.step
 
     def _wait_until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            if self._failures or self._model.phase in {"finished", "stopped"}:
-                raise RuntimeError(f"the training has ended: {self._failures or self._model.phase}")
+        self._reached = reached
+        if not self._is_over():
             self._loop.exec()
+        if not reached():
+            raise RuntimeError(f"the training has ended: {self._failures or self._model.phase}")
+
+    def _on_change(self) -> None:
+        if self._is_over():
+            self._loop.quit()
+
+    def _is_over(self) -> bool:
+        """Whether what is waited for has come, or never will."""
+        return self._reached() or bool(self._failures) or self._model.phase in {"finished", "stopped"}
 
 
 class _Watch:
-    """Sees what a page does from its beginning to its end."""
+    """Counts what a page does until it is told to end."""
 
     def __init__(self, page: TrainPage) -> None:
-        self.seen: Result = {}
+        self.looked = 0
         self._model = page.model
+        self._probe: object = None
         self._painted = PaintCounter(page.plots.findChildren(CurvePlot)[0])
-        self._probes: list[object] = []
-        self._ticks: list[float] = []
-        self._timer = QTimer(page)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(lambda: self._ticks.append(time.perf_counter()))
-
-    def __enter__(self) -> _Watch:
         self._model.updated.connect(self._on_update)
-        self._ticks.append(time.perf_counter())
-        self._timer.start(TIMER_MS)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        seconds = time.perf_counter() - self._ticks[0]
-        self._timer.stop()
+    @property
+    def painted(self) -> int:
+        """How often a plot was painted."""
+        return self._painted.count
+
+    def end(self) -> None:
+        """Watch no longer."""
         self._model.updated.disconnect(self._on_update)
-        self.seen = {
-            "seconds": seconds,
-            "late": [later - earlier - TIMER_MS / 1000 for earlier, later in pairwise(self._ticks)],
-            "painted": self._painted.count,
-            "looked": len(self._probes),
-        }
 
     def _on_update(self) -> None:
         probe = self._model.update.probe
-        if not self._probes or probe is not self._probes[-1]:
-            self._probes.append(probe)
+        self.looked += probe is not self._probe
+        self._probe = probe
 
 
 @contextmanager
