@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from convviz.nn.data import Dataset, load_dataset
 from convviz.nn.settings import RECOMMENDED
@@ -70,15 +71,11 @@ def training(kind: str, data: str, batch_size: int = BATCH_SIZE, model: str = SM
 def in_turns(kinds: tuple[str, str], data: str, batch_size: int, num_batches: int, rounds: int) -> list[list[Result]]:
     """Let two trainings do so many batches in turns; return what each answered, round by round."""
     with training(kinds[0], data, batch_size) as ours, training(kinds[1], data, batch_size) as theirs:
-        return taken_turns((ours, theirs), num_batches, rounds)
-
-
-def taken_turns(asks: tuple[Ask, Ask], num_batches: int, rounds: int) -> list[list[Result]]:
-    answers: list[list[Result]] = [[], []]
-    for _ in range(rounds):
-        for ask, its_answers in zip(asks, answers, strict=True):
-            ask(UNCOUNTED)
-            its_answers.append(ask(num_batches))
+        answers: list[list[Result]] = [[], []]
+        for _ in range(rounds):
+            for ask, its_answers in zip((ours, theirs), answers, strict=True):
+                ask(UNCOUNTED)
+                its_answers.append(ask(num_batches))
     return answers
 
 
@@ -126,15 +123,13 @@ def windows(data: str, epoch: int, pairs: int = 3, rounds: int = 25) -> dict[str
     take part, each at other places in memory.
     """
     kinds = ("window", "terminal")
-    in_window, in_terminal, lateness = list[Result](), list[Result](), list[float]()
+    in_window, in_terminal = list[Result](), list[Result]()
     for _ in range(pairs):
-        with training(kinds[0], data) as window, training(kinds[1], data) as terminal:
-            ours, theirs = taken_turns((window, terminal), max(1, epoch // 8), rounds)
-            in_window += ours
-            in_terminal += theirs
-            lateness += window(f"smooth {epoch}")["late"]
-    late = summed_up(lateness)
+        ours, theirs = in_turns(kinds, data, BATCH_SIZE, max(1, epoch // 8), rounds)
+        in_window += ours
+        in_terminal += theirs
     seconds = sum(answer["seconds"] for answer in in_window)
+    late = summed_up(list(chain.from_iterable(answer["late"] for answer in in_window)))
     speed = speeds(kinds, BATCH_SIZE, [in_window, in_terminal]) | {
         "painted_per_second": sum(answer["painted"] for answer in in_window) / seconds,
         "looked_per_second": sum(answer["looked"] for answer in in_window) / seconds,

@@ -1,9 +1,8 @@
 """One training in a process of its own, which `bench_train` runs as a program.
 
 ``python -m tests.benchmarks.one_training KIND DATA MODEL BATCH_SIZE`` reads requests from stdin, one a line: a number
-of batches to be done, or "accuracy" for the share of the test pictures that are recognised, or of the window "smooth"
-and a number of batches, for how smooth it stays meanwhile. Each is answered by a line of JSON on stdout, with the most
-memory that the process has held. Between requests nothing is trained.
+of batches to be done, or "accuracy" for the share of the test pictures that are recognised. Each is answered by a line
+of JSON on stdout, with the most memory that the process has held. Between requests nothing is trained.
 
 Modules are imported where they are needed, so that each process holds only its own.
 """
@@ -40,7 +39,7 @@ def opened(kind: str, data: str, model: str, batch_size: int, folder: Path) -> I
         from tests.benchmarks.window_training import window_training
 
         with window_training(data, model, batch_size, folder) as training:
-            yield training.answer
+            yield lambda request: training.do(int(request))
         return
     from convviz.nn.data import load_dataset
     from tests.nn.steps import result_of

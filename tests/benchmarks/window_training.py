@@ -46,48 +46,19 @@ class WindowTraining:
         page.actions_by_name["one_batch"].trigger()
         self._wait_until(lambda: self._model.phase == "paused")
 
-    def answer(self, request: str) -> Result:
-        """Do what is asked for: a number of batches, or "smooth" and a number."""
-        kind, _, number = request.rpartition(" ")
-        return self.smoothness(int(number)) if kind == "smooth" else self.do(int(number))
-
     def do(self, num_batches: int) -> Result:
         """Do some batches that do not count, then at least so many that do.
 
-        Returns how many were done, the seconds they took, how often a plot was painted and how often the network was
-        looked at.
+        Returns how many were done, the seconds they took, how many seconds too late a timer in the window's thread came
+        each time, how often a plot was painted and how often the network was looked at.
         """
-        with self._running():
-            self._wait_for(UNCOUNTED)
-            watch, began = _Watch(self._page), time.perf_counter()
-            done = self._wait_for(num_batches)
-            seconds = time.perf_counter() - began
-            watch.end()
-        return {"batches": done, "seconds": seconds, "painted": watch.painted, "looked": watch.looked}
-
-    def smoothness(self, num_batches: int) -> Result:
-        """Do at least so many batches; return how many seconds too late a timer in the window's thread came each time.
-
-        It is asked for apart from the speed, of which the timer takes some.
-        """
-        ticks: list[float] = []
-        timer = QTimer(self._page)
-        timer.setTimerType(Qt.TimerType.PreciseTimer)
-        timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
-        with self._running():
-            ticks.append(time.perf_counter())
-            timer.start(TIMER_MS)
-            self._wait_for(num_batches)
-            timer.stop()
-        return {"late": [later - earlier - TIMER_MS / 1000 for earlier, later in pairwise(ticks)]}
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Let the training go on for a while."""
         self._model.resume()
-        yield
+        self._wait_for(UNCOUNTED)
+        with _Watch(self._page) as watch:
+            done = self._wait_for(num_batches)
         self._model.pause()
         self._wait_until(lambda: self._model.phase == "paused")
+        return {"batches": done} | watch.seen
 
     def _wait_for(self, num_batches: int) -> int:
         """Wait until so many more batches are seen; return how many there were."""
@@ -122,28 +93,39 @@ class WindowTraining:
 
 
 class _Watch:
-    """Counts what a page does until it is told to end."""
+    """Sees what a page does from its beginning to its end."""
 
     def __init__(self, page: TrainPage) -> None:
-        self.looked = 0
+        self.seen: Result = {}
         self._model = page.model
-        self._probe: object = None
         self._painted = PaintCounter(page.plots.findChildren(CurvePlot)[0])
+        self._probes: list[object] = []
+        self._ticks: list[float] = []
+        self._timer = QTimer(page)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(lambda: self._ticks.append(time.perf_counter()))
+
+    def __enter__(self) -> _Watch:
         self._model.updated.connect(self._on_update)
+        self._ticks.append(time.perf_counter())
+        self._timer.start(TIMER_MS)
+        return self
 
-    @property
-    def painted(self) -> int:
-        """How often a plot was painted."""
-        return self._painted.count
-
-    def end(self) -> None:
-        """Watch no longer."""
+    def __exit__(self, *_: object) -> None:
+        seconds = time.perf_counter() - self._ticks[0]
+        self._timer.stop()
         self._model.updated.disconnect(self._on_update)
+        self.seen = {
+            "seconds": seconds,
+            "late": [later - earlier - TIMER_MS / 1000 for earlier, later in pairwise(self._ticks)],
+            "painted": self._painted.count,
+            "looked": len(self._probes),
+        }
 
     def _on_update(self) -> None:
         probe = self._model.update.probe
-        self.looked += probe is not self._probe
-        self._probe = probe
+        if not self._probes or probe is not self._probes[-1]:
+            self._probes.append(probe)
 
 
 @contextmanager
