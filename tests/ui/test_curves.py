@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPalette
+from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QScrollArea
+from PySide6.QtWidgets import QApplication, QScrollArea, QToolTip
 from pytestqt.qtbot import QtBot
 
 from convviz.core.numbers import format_number
@@ -135,6 +135,24 @@ def test_the_pointer_reads_and_leaves(plot: CurvePlot) -> None:
     point_at(plot, 0.5)
     point_at(plot, 0.01)  # over the numbers of the axis
     assert plot.reading == "step 100, loss 100"
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
+def test_what_is_read_is_not_covered_by_a_tooltip(qtbot: QtBot, plot: CurvePlot) -> None:
+    plot.setToolTip("what it shows")
+
+    def ask_at(y: int) -> None:
+        place = QPoint(plot.width() // 2, y)
+        QApplication.sendEvent(plot, QHelpEvent(QEvent.Type.ToolTip, place, plot.mapToGlobal(place)))
+
+    ask_at(plot.height() // 2)
+    assert QToolTip.text() == "what it shows"  # as there is nothing to be read
+    plot.set_curve("loss", [1, 2, 3], [12, 5, 2])
+    ask_at(plot.height() // 2)
+    qtbot.waitUntil(lambda: not QToolTip.isVisible())
+    ask_at(12)
+    assert QToolTip.text() == "what it shows"
+    QToolTip.hideText()
 
 
 def test_the_arrow_keys_read(qtbot: QtBot, plot: CurvePlot) -> None:

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QByteArray, QDataStream, QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from convviz.core.numbers import format_number
 from convviz.core.plotting import LARGEST, even_ticks, log_ticks, round_spacing, thinned, whole_spacing, with_room
@@ -759,9 +759,13 @@ class CurvePlot(QWidget):
         super().changeEvent(event)
 
     def event(self, event: QEvent) -> bool:
-        """Keep the arrow keys, which step elsewhere, for the plot that has the focus."""
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and event.key() in _TURNS:
+        """Keep the arrow keys, which step elsewhere, for the plot that has the focus, and tooltips off the curves."""
+        kind = event.type()
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and event.key() in _TURNS:
             event.accept()
+            return True
+        if kind == QEvent.Type.ToolTip and isinstance(event, QHelpEvent) and self._reads_at(QPointF(event.pos())):
+            QToolTip.hideText()
             return True
         return super().event(event)
 
@@ -793,9 +797,13 @@ class CurvePlot(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Read under the pointer."""
-        area = self._area(self.size())
-        inside = area.contains(event.position())
-        self.read_at(self._scales(area)[0].number(event.position().x()) if inside else None)
+        place = event.position()
+        x, _ = self._scales(self._area(self.size()))
+        self.read_at(x.number(place.x()) if self._reads_at(place) else None)
+
+    def _reads_at(self, place: QPointF) -> bool:
+        """Return whether curves are read at a place."""
+        return not self._is_empty() and self._area(self.size()).contains(place)
 
     def leaveEvent(self, event: QEvent) -> None:
         """Read the ends again."""
