@@ -13,16 +13,8 @@ from pytestqt.qtbot import QtBot
 from convviz.core.numbers import format_number
 from convviz.core.plotting import LARGEST, clock_spacing, clock_text
 from convviz.ui import theme
-from convviz.ui.widgets.curves import (
-    LOOKS,
-    NARROW_LINE,
-    Axis,
-    Curve,
-    CurveLook,
-    CurvePlot,
-    Ink,
-    Marker,
-)
+from convviz.ui.widgets.curve_lines import LOOKS, NARROW_LINE, Curve, CurveLook, Ink
+from convviz.ui.widgets.curves import Axis, CurvePlot, Marker
 from tests.ui.paints import PaintCounter, look_alike
 
 

@@ -20,15 +20,8 @@ from convviz.core.numbers import format_number
 from convviz.core.plotting import clock_spacing, clock_text, round_spacing, rounded_end
 from convviz.ui import theme
 from convviz.ui.widgets.buttons import Choices, FlatButton
-from convviz.ui.widgets.curves import (
-    NARROW_LINE,
-    Axis,
-    Curve,
-    CurveLook,
-    CurvePlot,
-    Ink,
-    Marker,
-)
+from convviz.ui.widgets.curve_lines import NARROW_LINE, Curve, CurveLook, Ink
+from convviz.ui.widgets.curves import Axis, CurvePlot, Marker
 from convviz.ui.widgets.elided_label import ElidedLabel
 from convviz.ui.widgets.saving import Saver, png_of, svg_of
 

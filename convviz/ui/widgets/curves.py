@@ -5,28 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QByteArray, QDataStream, QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, QSizeF, Qt, Signal
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from convviz.core.numbers import format_number
-from convviz.core.plotting import LARGEST, even_ticks, log_ticks, round_spacing, thinned, whole_spacing, with_room
+from convviz.core.plotting import even_ticks, log_ticks, round_spacing, whole_spacing, with_room
 from convviz.ui import theme
+from convviz.ui.widgets.curve_lines import LOOKS, PIECE, Curve, Line, Scale, Values, draw_pieces
 from convviz.ui.widgets.growing_picture import GrowingPicture
 from convviz.ui.widgets.numerals import draw_line
 
-Values = npt.NDArray[np.float64]
-
 SHARE_OF_PLOT = 0.2
 """A list of curves in the corner that takes more of the plot is shown only while it is read."""
-
-FAR = 50
-"""So many times the height of a plot a line may leave it: Qt paints up to 32 767 px."""
 
 LEAST_TICKS = 2
 """So many numbers an axis has, which says how steep a curve is."""
@@ -34,14 +28,8 @@ LEAST_TICKS = 2
 SAMPLE = 3.0
 """How far from the left of a curve's entry its name stands, beside a piece of its line, in units."""
 
-PIECE = 8
-"""So many segments of a wide or dashed line are drawn at once."""
-
 REACH = 0.5
 """How far from its points a curve is seen, in units: its dots and half its line."""
-
-NARROW_LINE = 0.125
-"""Width of a thin line in spacing units: one pixel at 100 %."""
 
 
 def _number(value: float) -> str:
@@ -63,242 +51,12 @@ class Axis:
     spacing: Callable[[float], float] = whole_spacing
 
 
-# ---- curves
-
-
-class Ink(Enum):
-    """A colour of the theme."""
-
-    BLUE = "blue"
-    AMBER = "amber"
-    TEAL = "teal"
-    TEXT = "text"
-    MUTED = "muted"
-
-    def color(self, palette: QPalette) -> QColor:
-        """Return the colour that goes with a palette."""
-        match self:
-            case Ink.BLUE:
-                return palette.color(QPalette.ColorRole.Highlight)
-            case Ink.AMBER:
-                return theme.colors(palette).window
-            case Ink.TEAL:
-                return theme.colors(palette).receptive_field
-            case Ink.TEXT:
-                return palette.color(QPalette.ColorRole.WindowText)
-            case Ink.MUTED:
-                return theme.colors(palette).muted
-
-
-@dataclass(frozen=True)
-class CurveLook:
-    """How a curve is drawn.
-
-    Attributes:
-        ink: its colour.
-        dashes: lengths of lines and gaps in turn, in line widths; none for a solid line.
-        width: in spacing units.
-        strength: 1 for the colour itself, less for one nearer to the background.
-        points: whether its points are marked.
-        beside: whether it is named in the corner of the plot instead of in the heading.
-    """
-
-    ink: Ink
-    dashes: tuple[float, ...] = ()
-    width: float = 2 * NARROW_LINE
-    strength: float = 1.0
-    points: bool = False
-    beside: bool = False
-
-    def pen(self, palette: QPalette) -> QPen:
-        """Return the pen for a palette, at today's scale; it is kept, and not to be changed."""
-        return _pen(self, self.ink.color(palette).rgb(), theme.colors(palette).surface.rgb(), self.line_px())
-
-    def line_px(self) -> float:
-        """Return the width of the line in px."""
-        return max(1.0, self.width * theme.unit())
-
-
-LOOKS = (
-    CurveLook(Ink.BLUE),
-    CurveLook(Ink.AMBER, (4, 2)),
-    CurveLook(Ink.TEAL, (1, 2)),
-    CurveLook(Ink.TEXT, (4, 2, 1, 2)),
-)
-"""The looks that curves are given in turn, different in more than their colour."""
-
-
-@lru_cache(maxsize=64)
-def _pen(look: CurveLook, ink: int, ground: int, width: float) -> QPen:
-    pen = QPen(_mixed(QColor(ink), QColor(ground), look.strength), width)
-    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-    if look.dashes:
-        pen.setDashPattern(look.dashes)
-    return pen
-
-
-def _mixed(color: QColor, ground: QColor, share: float) -> QColor:
-    """Return an opaque colour between two: a transparent pen is many times as slow."""
-    pairs = ((color.red(), ground.red()), (color.green(), ground.green()), (color.blue(), ground.blue()))
-    return QColor(*(round(share * one + (1 - share) * other) for one, other in pairs))
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A named curve.
-
-    Attributes:
-        name: how it is called in the heading.
-        x: the places (N,), ascending.
-        y: the values (N,).
-        look: how it is drawn.
-    """
-
-    name: str
-    x: Values
-    y: Values
-    look: CurveLook
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether another curve has the same name, look and points."""
-        return (
-            isinstance(other, Curve)
-            and (self.name, self.look) == (other.name, other.look)
-            and np.array_equal(self.x, other.x)
-            and np.array_equal(self.y, other.y, equal_nan=True)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # the points may be many
-
-    def shown(self, log_y: bool) -> Curve:
-        """Return the curve without the points that have no place: see `CurvePlot.show_curves`."""
-        kept = np.isfinite(self.x) & (np.abs(self.y) <= LARGEST)
-        if log_y:
-            kept &= self.y >= 1 / LARGEST
-        return self if kept.all() else Curve(self.name, self.x[kept], self.y[kept], self.look)
-
-    def read(self, x: float) -> int | None:
-        """Return the index of the last point up to ``x``, unless another one were due by then."""
-        k = int(np.searchsorted(self.x, x, side="right")) - 1
-        if k < 0:
-            return None
-        if k < len(self.x) - 1:
-            return k
-        last = float(self.x[k])
-        return k if x == last or x < 2 * last - (float(self.x[k - 1]) if k else 0.0) else None
-
-
 @dataclass(frozen=True)
 class Marker:
     """A place where something was changed, and the words for it."""
 
     x: float
     text: str
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """The straight way from numbers, or their logarithms, to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def numbers(self, values: Values) -> Values:
-        """Return values as numbers along the axis."""
-        numbers: Values = np.log10(values) if self.log else values
-        return numbers
-
-    def px(self, numbers: Values) -> Values:
-        """Return pixels; what lies far outside is brought as near as Qt can paint it."""
-        span = self.high - self.low
-        inside = np.clip(numbers, self.low - FAR * span, self.high + FAR * span)
-        pixels: Values = self.start + (inside - self.low) * ((self.end - self.start) / span)
-        return pixels
-
-    def at(self, number: float) -> float:
-        """Return the pixel of a number."""
-        return self.start + (number - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    def number(self, px: float) -> float:
-        """Return the number at a pixel."""
-        return self.low + (px - self.start) / (self.end - self.start) * (self.high - self.low)
-
-
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """A curve as it is drawn.
-
-    Attributes:
-        curve: what is drawn.
-        scales: of both axes.
-        pixels: the points (2, N) px that the line passes.
-        begin: the index of the curve's point at which its last column of pixels begins, see `thinned`.
-        dotted: whether its points are marked.
-    """
-
-    curve: Curve
-    scales: tuple[_Scale, _Scale]
-    pixels: Values
-    begin: int
-    dotted: bool
-
-    @classmethod
-    def of(cls, curve: Curve, scales: tuple[_Scale, _Scale], before: _Line | None) -> _Line:
-        """Return the line of a curve with points; where it is that of ``before``, only grown, the rest is made anew."""
-        (x, y), look = scales, curve.look
-        start = before.begin if before is not None and before.goes_on_as(curve, scales) else 0
-        columns = max(1, int((x.end - x.start) / look.line_px()))
-        xs, ys, begin = thinned(curve.x, curve.y, x.low, x.high, columns, start)
-        pixels = np.stack([x.px(xs), y.px(y.numbers(ys))])
-        if before is not None and start:
-            pixels = np.concatenate([before.pixels[:, :-3], pixels], axis=1)
-        dotted = look.points and pixels.shape[1] * 1.5 * theme.unit() < x.end - x.start
-        return cls(curve, scales, pixels, begin, dotted)
-
-    def goes_on_as(self, curve: Curve, scales: tuple[_Scale, _Scale]) -> bool:
-        """Return whether a curve is this one with more points, in the same place."""
-        count = len(self.curve.x)
-        return (
-            (self.curve.look, self.scales) == (curve.look, scales)
-            and np.array_equal(self.curve.x, curve.x[:count])
-            and np.array_equal(self.curve.y, curve.y[:count])
-        )
-
-
-def _polygon(pixels: Values) -> QPolygonF:
-    """Return points (2, N) for a painter, read as a whole: made one by one, they take longer than to be drawn."""
-    numbers = np.ascontiguousarray(pixels.T, dtype=">f8").tobytes()
-    polygon = QPolygonF()
-    stream = QDataStream(QByteArray(pixels.shape[1].to_bytes(4, "big") + numbers))
-    stream >> polygon
-    return polygon
-
-
-def _draw_line(painter: QPainter, pen: QPen, pixels: Values, first: int) -> None:
-    """Draw a line through points (2, N), from the point ``first`` on, a multiple of `PIECE`.
-
-    A wide one is drawn piece by piece: Qt forms the outline of the whole, and for a noisy curve of 400 points that
-    takes 20 ms, its pieces 1.5 ms. So is a dashed one: its dashes are then the same wherever it is begun.
-    """
-    polygon = _polygon(pixels[:, first:])
-    starts = range(0, polygon.size() - 1, PIECE)
-    painter.setPen(pen)
-    if pen.style() == Qt.PenStyle.CustomDashLine:
-        pen = QPen(pen)
-        lengths = np.hypot(*np.diff(pixels, axis=1)) / pen.widthF()
-        along = np.concatenate([[0], np.cumsum(lengths)])[first:].tolist()
-        for start in starts:
-            pen.setDashOffset(along[start])
-            painter.setPen(pen)
-            painter.drawPolyline(polygon.mid(start, PIECE + 1))
-    elif pen.widthF() > 1:
-        for start in starts:
-            painter.drawPolyline(polygon.mid(start, PIECE + 1))
-    else:
-        painter.drawPolyline(polygon)
 
 
 def _draw_upright(painter: QPainter, area: QRectF, px: float) -> None:
@@ -332,7 +90,7 @@ class CurvePlot(QWidget):
         self._x_range, self._y_range = (0.0, 1.0), (0.0, 1.0)
         self._chosen_x: float | None = None
         self._picture = GrowingPicture()
-        self._kept_lines: dict[str, _Line] = {}
+        self._kept_lines: dict[str, Line] = {}
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -501,10 +259,10 @@ class CurvePlot(QWidget):
         """Whether there is room for the axis's title; the heading says it too."""
         return size.height() >= 22 * theme.unit()
 
-    def _scales(self, area: QRectF) -> tuple[_Scale, _Scale]:
+    def _scales(self, area: QRectF) -> tuple[Scale, Scale]:
         return (
-            _Scale(*self._x_range, area.left(), area.right()),
-            _Scale(*self._y_range, area.bottom(), area.top(), self._log_y),
+            Scale(*self._x_range, area.left(), area.right()),
+            Scale(*self._y_range, area.bottom(), area.top(), self._log_y),
         )
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -565,7 +323,7 @@ class CurvePlot(QWidget):
         self._draw_places(painter, area, x, self._names_axis(size))
         self._draw_markers(painter, area, x)
 
-    def _draw_words(self, painter: QPainter, size: QSize, named: list[tuple[int, float]], lines: list[_Line]) -> None:
+    def _draw_words(self, painter: QPainter, size: QSize, named: list[tuple[int, float]], lines: list[Line]) -> None:
         """Draw what is read of the curves."""
         (title, entry), small = self._heading(size), theme.font(0.9)
         painter.setFont(small)
@@ -607,7 +365,7 @@ class CurvePlot(QWidget):
             QLineF(box.left(), box.center().y(), box.left() + (SAMPLE - 0.5) * theme.unit(), box.center().y())
         )
 
-    def _draw_values(self, painter: QPainter, area: QRectF, y: _Scale) -> None:
+    def _draw_values(self, painter: QPainter, area: QRectF, y: Scale) -> None:
         """Draw the numbers and lines of the value axis."""
         unit, colors = theme.unit(), theme.colors(self.palette())
         most = max(2, int(area.height() / (2 * unit)))
@@ -634,7 +392,7 @@ class CurvePlot(QWidget):
             draw_line(painter, QRectF(0, px - unit, area.left() - 0.75 * unit, 2 * unit), text, font, right=True)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
-    def _draw_places(self, painter: QPainter, area: QRectF, x: _Scale, named: bool) -> None:
+    def _draw_places(self, painter: QPainter, area: QRectF, x: Scale, named: bool) -> None:
         """Draw the numbers of the axis below, and its title."""
         unit = theme.unit()
         painter.setPen(theme.colors(self.palette()).muted)
@@ -653,7 +411,7 @@ class CurvePlot(QWidget):
             left = area.center().x() - theme.text_width(font, self._axis.title) / 2
             draw_line(painter, QRectF(left, area.bottom() + 2 * unit, 0, 2 * unit), self._axis.title, font)
 
-    def _draw_markers(self, painter: QPainter, area: QRectF, x: _Scale) -> None:
+    def _draw_markers(self, painter: QPainter, area: QRectF, x: Scale) -> None:
         """Draw a line where something was changed, with words as long as they have room; the newest come first."""
         unit, font = theme.unit(), theme.font(0.75)
         painter.setFont(font)
@@ -672,15 +430,15 @@ class CurvePlot(QWidget):
                 draw_line(painter, box, marker.text, font)
                 free[row] = min(left, px) - unit / 2
 
-    def _lines(self, size: QSize, before: Mapping[str, _Line]) -> list[_Line]:
+    def _lines(self, size: QSize, before: Mapping[str, Line]) -> list[Line]:
         """Return the curves that have points as they are drawn, the first on top of the others and so last.
 
         Those drawn ``before``, by the names of their curves, only go on where they have grown.
         """
         scales = self._scales(self._area(size))
-        return [_Line.of(curve, scales, before.get(curve.name)) for curve in reversed(self._shown) if curve.x.size]
+        return [Line.of(curve, scales, before.get(curve.name)) for curve in reversed(self._shown) if curve.x.size]
 
-    def _draw_lines(self, painter: QPainter, size: QSize, lines: list[_Line], start: float = 0.0) -> None:
+    def _draw_lines(self, painter: QPainter, size: QSize, lines: list[Line], start: float = 0.0) -> None:
         """Draw curves, as much as is seen of them from an x on."""
         painter.save()
         painter.setClipRect(self._area(size).adjusted(-1, -1, 1, 1), Qt.ClipOperation.IntersectClip)
@@ -690,7 +448,7 @@ class CurvePlot(QWidget):
                 continue
             first = max(0, int(np.searchsorted(pixels[0], start)) - 2) // PIECE * PIECE
             pen = line.curve.look.pen(self.palette())
-            _draw_line(painter, pen, pixels, first)
+            draw_pieces(painter, pen, pixels, first)
             if line.dotted:
                 points = list(map(QPointF, *pixels[:, first:].tolist()))
                 self._draw_dots(painter, points, pen.color(), 0.3 * theme.unit())
@@ -704,7 +462,7 @@ class CurvePlot(QWidget):
         for point in points:
             painter.drawEllipse(point, radius, radius)
 
-    def _draw_reading(self, painter: QPainter, area: QRectF, x: _Scale, y: _Scale) -> None:
+    def _draw_reading(self, painter: QPainter, area: QRectF, x: Scale, y: Scale) -> None:
         """Mark the points that are read, as far as they are in view."""
         if self._chosen_x is not None and x.low <= self._chosen_x <= x.high:
             px = x.at(self._chosen_x)
@@ -718,7 +476,7 @@ class CurvePlot(QWidget):
                 if area.adjusted(-1, -1, 1, 1).contains(point):
                     self._draw_dots(painter, [point], curve.look.pen(self.palette()).color(), 0.45 * theme.unit())
 
-    def _draw_beside(self, painter: QPainter, area: QRectF, x: _Scale, lines: list[_Line]) -> None:
+    def _draw_beside(self, painter: QPainter, area: QRectF, x: Scale, lines: list[Line]) -> None:
         """List the curves that the heading does not name in an empty corner; in a small plot only while it is read."""
         unit, font = theme.unit(), theme.font(0.75)
         row = 1.75 * unit
